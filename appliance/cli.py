@@ -1,0 +1,71 @@
+"""The command `casemate`. The command lines of the domains are wired together here.
+
+Exit codes: 0 done, 1 refused with a message, 2 wrong usage, 70 a defect or a broken machine.
+An uncaught exception would exit with 1 too, and systemd could not tell the two apart.
+"""
+
+import logging
+import sys
+from enum import StrEnum
+from pathlib import Path
+
+import typer
+from pydantic import BaseModel
+
+from appliance.errors import ApplianceError
+from appliance.settings import (
+    ConsoleSettings,
+    EngineSettings,
+    GatewaySettings,
+    RecorderSettings,
+    WorkerSettings,
+    load,
+)
+
+log = logging.getLogger(__name__)
+EXIT_REFUSED, EXIT_DEFECT = 1, 70  # 70: EX_SOFTWARE of sysexits.h
+
+app = typer.Typer(no_args_is_help=True, pretty_exceptions_enable=False, add_completion=False)
+settings = typer.Typer(no_args_is_help=True, help="Settings files.")
+app.add_typer(settings, name="settings")
+
+
+class Part(StrEnum):
+    """A process with a settings file."""
+
+    GATEWAY = "gateway"
+    CONSOLE = "console"
+    WORKER = "worker"
+    ENGINE = "engine"
+    RECORDER = "recorder"
+
+
+MODELS: dict[Part, type[BaseModel]] = {
+    Part.GATEWAY: GatewaySettings,
+    Part.CONSOLE: ConsoleSettings,
+    Part.WORKER: WorkerSettings,
+    Part.ENGINE: EngineSettings,
+    Part.RECORDER: RecorderSettings,
+}
+
+
+@settings.command("check")
+def check_settings(part: Part, path: Path) -> None:
+    """Read a settings file as its process would."""
+    load(path, MODELS[part])
+
+
+def main() -> None:
+    """Run one command."""
+    try:
+        app()
+    except ApplianceError as exc:
+        print(f"casemate: {exc}", file=sys.stderr)  # noqa: T201 - the edge of the process
+        sys.exit(EXIT_REFUSED)
+    except Exception:  # the edge of the process
+        log.exception("casemate stopped")
+        sys.exit(EXIT_DEFECT)
+
+
+if __name__ == "__main__":
+    main()

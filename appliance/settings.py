@@ -1,0 +1,233 @@
+"""Settings: one TOML file per process, read once by `main`, passed down.
+
+Nothing else reads configuration. A secret is the path of a file, never a value.
+"""
+
+import tomllib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TypeVar
+
+from pydantic import BaseModel, ConfigDict, PositiveFloat, PositiveInt, ValidationError
+
+from appliance.errors import ApplianceError
+
+SECRET_BYTES = 32
+
+
+class SettingsError(ApplianceError):
+    """A settings file or a credential is missing, unreadable, or wrong."""
+
+
+class _Strict(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class RealmSettings(_Strict):
+    """Where tokens come from."""
+
+    issuer: str
+    """`iss` of the site realm's tokens: the public address of the realm."""
+
+    backchannel: str
+    """Address of the realm as this process reaches it (keys, tokens), on the loopback."""
+
+    audience: str = "casemate-gateway"
+    """`aud` that a token must carry."""
+
+
+class GatewaySettings(_Strict):
+    """Keys of `gateway.toml`: one gateway worker."""
+
+    socket: Path
+    """Unix socket on which it listens."""
+
+    database: str
+    """libpq connection string of role `casemate_gateway`, Unix socket, no password."""
+
+    recorder: Path
+    """Unix socket of the recorder."""
+
+    policy: Path
+    """Policy of the site, written by `casemate site apply` (JSON)."""
+
+    realm: RealmSettings
+
+    engines: Mapping[str, Path]
+    """Model name to Unix socket of its chat engine."""
+
+    embedder: Path | None = None
+    """Unix socket of the embedding engine."""
+
+    embedding_model: str = "all-minilm-l6-v2"
+    """Name under which the embedding model is offered."""
+
+    name: str = "gateway-0"
+    """Name under which the recorder knows this worker, kept across its restarts."""
+
+    site_secret: Path
+    """Secret of the site, 32 bytes or more: keys' digests, cache salts (systemd credential)."""
+
+    history_key: Path
+    """X25519 public key (32 bytes) to which content is sealed."""
+
+    request_timeout: PositiveInt = 120
+    """Seconds before a model call is given up."""
+
+
+class ConsoleSettings(_Strict):
+    """Keys of `console.toml`: the web console."""
+
+    socket: Path
+    """Unix socket on which it listens."""
+
+    origin: str
+    """Public origin, such as `http://localhost:8080`; no other one is accepted."""
+
+    site: str
+    """Name of the site, on each page."""
+
+    database: str
+    """libpq connection string of role `casemate_console`, Unix socket, no password."""
+
+    gateway: Path
+    """Unix socket of the gateway (or of haproxy before several)."""
+
+    recorder: Path
+    """Unix socket of the recorder."""
+
+    policy: Path
+    """Policy of the site, written by `casemate site apply` (JSON)."""
+
+    realm: RealmSettings
+
+    client_id: str = "casemate-console"
+    """OpenID Connect client of the console."""
+
+    client_secret: Path
+    """Its secret (systemd credential)."""
+
+    session_key: Path
+    """32 bytes or more: sessions are encrypted under it (systemd credential)."""
+
+    site_secret: Path
+    """Secret of the site, as the gateway has it: application keys' digests."""
+
+    history_key: Path
+    """X25519 private key (32 bytes) that opens the owners' history (systemd credential)."""
+
+    objects: Path
+    """Folder of the encrypted originals."""
+
+    object_key: Path
+    """32 bytes or more: originals are encrypted under keys derived from it (credential)."""
+
+    log_key: Path
+    """Verifier key of the log, as in the installation report."""
+
+    time_zone: str = "Europe/Paris"
+    """Of dates on pages."""
+
+    health: Mapping[str, str] = {}
+    """Name of a part to its health address or socket, for « Modèles et santé »."""
+
+
+class WorkerSettings(_Strict):
+    """Keys of `worker.toml`: the worker of durable jobs."""
+
+    database: str
+    """libpq connection string of role `casemate_worker`, Unix socket, no password."""
+
+    gateway: Path
+    """Unix socket of the gateway, for embeddings."""
+
+    recorder: Path
+    """Unix socket of the recorder."""
+
+    realm: RealmSettings
+
+    client_id: str = "casemate-worker"
+    """OpenID Connect client of the worker."""
+
+    client_secret: Path
+    """Its secret (systemd credential)."""
+
+    objects: Path
+    """Folder of the encrypted originals."""
+
+    object_key: Path
+    """32 bytes or more: originals are encrypted under keys derived from it (credential)."""
+
+    embedding_model: str = "all-minilm-l6-v2"
+    """Model asked for vectors."""
+
+
+class EngineSettings(_Strict):
+    """Keys of `engine.toml`: the built-in extractive engine."""
+
+    socket: Path
+    """Unix socket on which it listens."""
+
+    model: str = "extraits"
+    """Name under which it answers."""
+
+
+class RecorderSettings(_Strict):
+    """Keys of `recorder.toml`, the settings of the recorder."""
+
+    origin: str
+    """Name of the log, first line of each checkpoint. Never changes once the log exists."""
+
+    directory: Path
+    """The log, on its own volume. Made by `casemate audit init`, never by the recorder."""
+
+    last_signed: Path
+    """Folder of the last signed root, on another volume, outside the backups."""
+
+    socket: Path
+    """Unix socket on which events arrive. Its directory decides who can reach it."""
+
+    clients: Mapping[int, frozenset[str]]
+    """User id of a client to the event types that it may write; `*` stands for all."""
+
+    append_timeout: PositiveFloat = 2
+    """Seconds before an append that is not durable is answered with a refusal."""
+
+    time_zone: str = "Europe/Paris"
+    """In which the periods of budgets begin."""
+
+    checkpoint_interval: PositiveFloat = 10
+    """Seconds between checkpoints, when the log grew."""
+
+
+Model = TypeVar("Model", bound=BaseModel)
+
+
+def load(path: Path, model: type[Model]) -> Model:
+    """Read and check a settings file.
+
+    Raises:
+        SettingsError: With one line per wrong key.
+    """
+    try:
+        return model.model_validate(tomllib.loads(path.read_text("utf-8")))
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as exc:
+        raise SettingsError(f"{path}: {exc}") from exc
+    except ValidationError as exc:
+        lines = [f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in exc.errors()]
+        raise SettingsError(f"{path}:\n" + "\n".join(lines)) from exc
+
+
+def read_secret(path: Path) -> bytes:
+    """Return the secret in a credential file.
+
+    Raises:
+        SettingsError: It cannot be read, or is too short to be one.
+    """
+    try:
+        secret = path.read_bytes()
+    except OSError as exc:
+        raise SettingsError(f"{path}: {exc}") from exc
+    if len(secret) < SECRET_BYTES:
+        raise SettingsError(f"{path}: {len(secret)} bytes, expected {SECRET_BYTES} or more")
+    return secret
