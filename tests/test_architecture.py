@@ -1,0 +1,123 @@
+"""The shape of the code, stated as tests. ARCHITECTURE.md gives the reasons."""
+
+import ast
+from graphlib import TopologicalSorter
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+PACKAGE = ROOT / "appliance"
+MODULES = sorted(PACKAGE.rglob("*.py"))
+
+# domain -> domains it may import. A new arrow is a design decision: it needs an ADR.
+# The console reaches models by HTTP, through the gateway: no arrow. The recorder runs
+# the admission of the ledger; what identity and ledger want recorded is handed over by app.py,
+# since an arrow from them to audit would close a circle.
+MAY_IMPORT = {
+    "db": set[str](),
+    "identity": {"db"},
+    "ledger": {"db", "identity"},
+    "audit": {"db", "identity", "ledger"},
+    "rag": {"db", "identity", "audit"},
+    "gateway": {"db", "identity", "audit", "ledger", "rag"},
+    # The supervisor of the demo and `site apply` drive the parts: docs/decisions/0001.
+    "site": {"db", "identity", "audit", "ledger", "rag"},
+    "console": {"db", "identity", "audit", "ledger", "rag", "site"},
+}
+ABOVE_DOMAINS = {"app.py", "cli.py"}  # they wire everything
+BELOW_DOMAINS = {"errors.py", "settings.py"}
+
+# I/O is the exception: by the name that says so, or listed here for what it does.
+IMPURE_NAMES = {"store.py", "routes.py", "commands.py"}
+IMPURE = {"audit/recorder.py", "audit/volume.py", "identity/access.py"}
+IMPURE_IMPORTS = {
+    "aiohttp", "asyncio", "fastapi", "fcntl", "httpx", "os", "pathlib", "psycopg",
+    "psycopg_pool", "secrets", "socket", "subprocess", "time",
+}  # fmt: skip
+CLOCKS = {"now", "utcnow", "today"}
+WITHOUT_OWN_TEST = {"app.py", "errors.py"}
+
+
+def imports(module: Path) -> set[str]:
+    found: set[str] = set()
+    for node in ast.walk(ast.parse(module.read_text())):
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            found.add(node.module or "")
+            found |= {f"{node.module}.{alias.name}" for alias in node.names}
+    return found
+
+
+def methods_called(module: Path) -> set[str]:
+    calls = (n.func for n in ast.walk(ast.parse(module.read_text())) if isinstance(n, ast.Call))
+    return {f.attr for f in calls if isinstance(f, ast.Attribute)}
+
+
+def name(module: Path) -> str:
+    return module.relative_to(PACKAGE).as_posix()
+
+
+def domain(module: Path) -> str:
+    return name(module).split("/")[0] if "/" in name(module) else ""
+
+
+IN_DOMAINS = [m for m in MODULES if domain(m)]
+BELOW_WIRING = [m for m in MODULES if name(m) not in ABOVE_DOMAINS]
+WITHOUT_SQL = [m for m in IN_DOMAINS if m.name != "store.py" and domain(m) != "db"]
+PURE = [
+    m
+    for m in IN_DOMAINS
+    if domain(m) != "db" and m.name not in IMPURE_NAMES and name(m) not in IMPURE
+]
+
+
+def test_the_table_names_each_domain_and_has_no_circle() -> None:
+    assert {domain(m) for m in IN_DOMAINS} <= MAY_IMPORT.keys()
+    assert set().union(*MAY_IMPORT.values()) <= MAY_IMPORT.keys()
+    TopologicalSorter(MAY_IMPORT).prepare()
+
+
+def test_a_module_outside_the_domains_is_above_or_below_them() -> None:
+    top = {name(m) for m in MODULES if not domain(m) and m.name != "__init__.py"}
+    assert top == ABOVE_DOMAINS | BELOW_DOMAINS
+
+
+@pytest.mark.parametrize("module", BELOW_WIRING, ids=name)
+def test_domains_import_only_what_the_table_allows(module: Path) -> None:
+    used = {i.split(".")[1] for i in imports(module) if i.startswith("appliance.")}
+    allowed = MAY_IMPORT[domain(module)] | {domain(module)} if domain(module) else set[str]()
+    assert used & MAY_IMPORT.keys() <= allowed
+    assert not used & {path.removesuffix(".py") for path in ABOVE_DOMAINS}
+
+
+@pytest.mark.parametrize("module", WITHOUT_SQL, ids=name)
+def test_sql_lives_in_stores(module: Path) -> None:
+    assert not methods_called(module) & {"execute", "executemany", "copy"}
+
+
+@pytest.mark.parametrize("module", PURE, ids=name)
+def test_a_module_is_pure_unless_its_name_says_otherwise(module: Path) -> None:
+    assert not {i.split(".")[0] for i in imports(module)} & IMPURE_IMPORTS
+    assert not methods_called(module) & CLOCKS
+
+
+def test_the_list_of_exceptions_has_no_entry_too_many() -> None:
+    listed = [m for m in MODULES if name(m) in IMPURE]
+    assert {name(m) for m in listed} == IMPURE
+    for module in listed:
+        assert {i.split(".")[0] for i in imports(module)} & IMPURE_IMPORTS
+
+
+@pytest.mark.parametrize("module", MODULES, ids=name)
+def test_modules_stay_short(module: Path) -> None:
+    assert len(module.read_text().splitlines()) <= 400
+
+
+def test_tests_mirror_the_package() -> None:
+    tested = [m for m in MODULES if m.name != "__init__.py" and name(m) not in WITHOUT_OWN_TEST]
+    expected = {
+        ROOT / "tests" / m.relative_to(PACKAGE).parent / f"test_{m.name}" for m in tested
+    }
+    assert {path for path in expected if not path.exists()} == set()
