@@ -29,7 +29,8 @@ from bench.stand import GATEWAY_CORE, LOAD_CORE, RECORDER_CORE, Stand, gateway, 
 
 ROUNDS = 3
 OFFLINE = {
-    "LITELLM_LOCAL_MODEL_COST_MAP": "True", "LITELLM_MODE": "PRODUCTION", "LITELLM_LOG": "ERROR",
+    "LITELLM_LOCAL_MODEL_COST_MAP": "True", "LITELLM_MODE": "PRODUCTION",
+    "LITELLM_LOG": "ERROR",
     "NO_DOCS": "True", "LITELLM_TELEMETRY": "False", "DISABLE_ADMIN_UI": "True",
     "HF_HUB_OFFLINE": "1", "LITELLM_LOCAL_ANTHROPIC_BETA_HEADERS": "True",
     "LITELLM_LOCAL_BLOG_POSTS": "True", "LITELLM_LOCAL_POLICY_TEMPLATES": "True",
@@ -83,7 +84,7 @@ def measure(peer: Path) -> list[dict[str, Any]]:
 
 
 def _rounds(stand: Stand, subjects: list[Subject]) -> Rows:
-    load, rows = stand.folder / "load", {}
+    load, rows = stand.folder / "load", Rows()
     for subject in subjects:
         subject.signal(signal.SIGCONT)
         drive(load, subject, Load(8, 1), LOAD_CORE)

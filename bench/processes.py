@@ -1,4 +1,4 @@
-"""Processes that are measured: started on one core, stopped while others run, billed for their CPU.
+"""Processes that are measured: on one core, stopped while others run, billed for their CPU.
 
 CPU seconds are the nanoseconds of /proc/PID/task/*/schedstat, children included.
 """
@@ -17,13 +17,18 @@ from typing import Any
 Result = dict[str, Any]
 
 
+def on(core: int) -> str:
+    """Return the core to pin to on this machine, which may have fewer."""
+    return str(core % (os.cpu_count() or 1))
+
+
 def start(
     core: int, argv: list[str], log: Path, env: dict[str, str] | None = None
 ) -> subprocess.Popen[bytes]:
     """Start a process on one core."""
     with log.open("ab") as out:
         return subprocess.Popen(
-            ["taskset", "-c", str(core), *argv],
+            ["taskset", "-c", on(core), *argv],
             env={**os.environ, **(env or {})},
             stdout=out,
             stderr=out,
@@ -114,7 +119,7 @@ def drive(load: Path, subject: Subject, wish: Load, core: int) -> Result:
     groups = [family(p.pid) for p in subject.processes]
     before = [cpu_seconds(group) for group in groups]
     out = subprocess.run(
-        ["taskset", "-c", str(core), *argv], capture_output=True, text=True, check=True
+        ["taskset", "-c", on(core), *argv], capture_output=True, text=True, check=True
     )
     result: Result = json.loads(out.stdout)
     spent = [cpu_seconds(g) - b for g, b in zip(groups, before, strict=True)]

@@ -1,4 +1,4 @@
-"""What the gateway needs around it in a bench: keys, tokens, policy, database, recorder, engine.
+"""What a gateway needs in a bench: keys, tokens, policy, database, recorder, engine.
 
 Everything that costs the product CPU is real: PostgreSQL for revocations, the recorder with its
 journal on this disk, identity by RS256 tokens. Only the engine is a mock, the peer's too.
