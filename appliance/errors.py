@@ -5,13 +5,12 @@ says what a person is told. Domain code knows no HTTP beyond that: the edge read
 """
 
 from dataclasses import dataclass
-from typing import ClassVar
 
 
 class ApplianceError(Exception):
     """Expected failure, safe to show to the caller. Anything else is a bug and answers 500."""
 
-    code: ClassVar[str] = "CM-NET-00"
+    code: str = "CM-NET-00"
 
 
 class FormatError(ApplianceError):
@@ -46,10 +45,148 @@ CODES: dict[str, Explanation] = {
         "Un champ manque, n’est pas permis ou n’a pas la bonne forme.",
         "Corrigez la demande ; le message dit où.",
     ),
+    "CM-BUD-02": Explanation(
+        402,
+        "Budget épuisé",
+        "La demande, au pire de son coût, dépasserait un budget.",
+        "Réduisez la demande, attendez la période suivante ou demandez une rallonge.",
+    ),
+    "CM-JRN-01": Explanation(
+        503,
+        "Journal indisponible",
+        "Le journal signé n’accepte pas d’écriture ; sans lui, aucune demande n’est transmise.",
+        "Réessayez dans un instant ; l’exploitant est prévenu.",
+    ),
+    "CM-JRN-02": Explanation(
+        409,
+        "Enregistrement refusé",
+        "L’enregistrement contredit ce que le journal contient déjà.",
+        "Signalez le code à l’exploitant.",
+    ),
+    "CM-JRN-05": Explanation(
+        403,
+        "Enregistrement non permis",
+        "Ce programme n’a pas le droit d’écrire ce type d’enregistrement.",
+        "Signalez le code à l’exploitant.",
+    ),
+    "CM-JRN-06": Explanation(
+        503,
+        "Volume du journal inutilisable",
+        "Le dossier du journal manque, est déjà pris ou n’est pas celui attendu.",
+        "Exploitant : vérifiez le volume du journal, puis relancez l’enregistreur.",
+    ),
+    "CM-MOD-05": Explanation(
+        503,
+        "Service arrêté",
+        "Une personne habilitée a arrêté toute génération.",
+        "Attendez la remise en service : deux personnes doivent l’approuver.",
+    ),
     "CM-JRN-04": Explanation(
         409,
         "Preuve refusée",
         "Ce qui a été présenté ne correspond pas au journal.",
         "Gardez le fichier et prévenez le RSSI.",
+    ),
+    "CM-IDE-01": Explanation(
+        401,
+        "Identification nécessaire",
+        "La demande ne porte pas d’identité valable : absente, expirée ou révoquée.",
+        "Connectez-vous, ou présentez une clé d’application en cours de validité.",
+    ),
+    "CM-IDE-02": Explanation(
+        403,
+        "Second facteur nécessaire",
+        "Votre rôle demande un code à usage unique, et cette session n’en a pas présenté.",
+        "Déconnectez-vous, puis connectez-vous avec votre code.",
+    ),
+    "CM-IDE-03": Explanation(
+        503,
+        "Identité invérifiable",
+        "Le service ne peut pas savoir si une identité a été révoquée ; il refuse donc tout.",
+        "Attendez une minute, puis prévenez l’exploitant.",
+    ),
+    "CM-IDE-04": Explanation(
+        403,
+        "Confirmation nécessaire",
+        "Cette action est sensible : elle demande un code à usage unique récent.",
+        "Confirmez avec votre code, puis recommencez.",
+    ),
+    "CM-IDE-05": Explanation(
+        503,
+        "Connexion impossible",
+        "Le service d’identité ne répond pas.",
+        "Attendez une minute, puis prévenez l’exploitant.",
+    ),
+    "CM-IDE-06": Explanation(
+        400,
+        "Connexion interrompue",
+        "La réponse du service d’identité ne correspond pas à une connexion commencée ici.",
+        "Recommencez la connexion depuis l’accueil.",
+    ),
+    "CM-IDE-07": Explanation(
+        403,
+        "Formulaire périmé",
+        "La demande ne vient pas d’une page de cette session.",
+        "Rechargez la page, puis recommencez.",
+    ),
+    "CM-IDE-08": Explanation(
+        502,
+        "Provisionnement refusé",
+        "Keycloak a refusé ce que le fichier déclare.",
+        "Lisez le message, corrigez le fichier ou le serveur, puis relancez la commande.",
+    ),
+    "CM-DRT-01": Explanation(
+        403,
+        "Action non permise",
+        "Votre rôle ne permet pas cette action.",
+        "Demandez ce droit au RSSI du site.",
+    ),
+    "CM-DRT-02": Explanation(
+        403,
+        "Équipe à préciser",
+        "Vous appartenez à plusieurs équipes, ou pas à celle que la demande nomme.",
+        "Nommez l’une de vos équipes.",
+    ),
+    "CM-DRT-03": Explanation(
+        403,
+        "Rôles incompatibles",
+        "Un auditeur ne peut pas être aussi exploitant, RSSI ou administrateur.",
+        "Demandez à l’administrateur de retirer l’un des rôles.",
+    ),
+    "CM-DRT-04": Explanation(
+        404,
+        "Clé inconnue",
+        "Cette clé d’application n’existe pas, ou n’est pas à vous.",
+        "Revenez à la liste de vos clés.",
+    ),
+    "CM-DRT-05": Explanation(
+        422,
+        "Clé refusée",
+        "Les termes de la clé ne sont pas permis : fin, droits, marquage ou réseau.",
+        "Corrigez les termes ; le message dit lequel.",
+    ),
+    "CM-DOC-01": Explanation(
+        404,
+        "Introuvable",
+        "Cette collection ou ce document n’existe pas, ou ne vous est pas ouvert.",
+        "Vérifiez l’adresse, ou demandez l’accès au responsable de la collection.",
+    ),
+    "CM-DOC-02": Explanation(
+        413,
+        "Fichier trop volumineux",
+        "Un fichier dépasse la taille permise pour un dépôt.",
+        "Découpez le document, ou demandez un import à l’exploitant.",
+    ),
+    "CM-DOC-03": Explanation(
+        422,
+        "Fichier vide",
+        "Le fichier ne contient rien.",
+        "Vérifiez le fichier, puis déposez-le de nouveau.",
+    ),
+    "CM-DOC-04": Explanation(
+        503,
+        "Original illisible",
+        "L’original chiffré manque ou ne correspond pas à son empreinte.",
+        "Prévenez l’exploitant : une sauvegarde est nécessaire.",
     ),
 }

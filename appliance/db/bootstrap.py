@@ -1,7 +1,7 @@
 """What exists before the first migration: roles, database, extension. Run as superuser.
 
-On a site the playbook does the same. Process roles own nothing and bypass nothing; the group role
-`casemate_reader` is what the need-to-know policies name.
+On a site the playbook does the same. Process roles own nothing and bypass nothing; the group
+role `casemate_reader` is what the need-to-know policies name.
 """
 
 import psycopg
