@@ -1,7 +1,7 @@
 """The error base class, the kinds that every domain shares, and the one table of codes.
 
-Other errors are subclassed next to the code that raises them; each names its code, and the table
-says what a person is told. Domain code knows no HTTP beyond that: the edge reads `status` here.
+Other errors are subclassed next to the code that raises them; each names its code, and the
+table says what a person is told. Domain code knows no HTTP beyond that: the edge reads `status` here.
 """
 
 from dataclasses import dataclass
@@ -37,7 +37,10 @@ class Explanation:
 
 CODES: dict[str, Explanation] = {
     "CM-NET-00": Explanation(
-        500, "Erreur interne", "Le service a rencontré un défaut.", "Signalez le code à l’exploitant."
+        500,
+        "Erreur interne",
+        "Le service a rencontré un défaut.",
+        "Signalez le code à l’exploitant.",
     ),
     "CM-NET-01": Explanation(
         400,

@@ -1,0 +1,1 @@
+"""Principals, tokens, application keys, sessions, provisioning. See ARCHITECTURE.md."""

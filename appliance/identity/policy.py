@@ -1,6 +1,7 @@
 """Policy of the site as its processes read it: one JSON file that `casemate site apply` writes.
 
-Its digest is in the leaf of each request, so that a record says under which rules it was decided.
+Its digest is in the leaf of each request, so that a record says under which rules it was
+decided.
 """
 
 import hashlib
