@@ -1,7 +1,8 @@
 """The error base class, the kinds that every domain shares, and the one table of codes.
 
 Other errors are subclassed next to the code that raises them; each names its code, and the
-table says what a person is told. Domain code knows no HTTP beyond that: the edge reads `status` here.
+table says what a person is told. Domain code knows no HTTP beyond that: the edge reads `status`
+here.
 """
 
 from dataclasses import dataclass
@@ -83,6 +84,24 @@ CODES: dict[str, Explanation] = {
         "Service arrêté",
         "Une personne habilitée a arrêté toute génération.",
         "Attendez la remise en service : deux personnes doivent l’approuver.",
+    ),
+    "CM-NET-05": Explanation(
+        503,
+        "Démarrage impossible",
+        "Un programme de l’appliance n’a pas démarré.",
+        "Lisez la fin de son journal, dans le message, puis recommencez.",
+    ),
+    "CM-NET-06": Explanation(
+        503,
+        "Machine non prête",
+        "Il manque à cette machine de quoi faire tourner l’appliance.",
+        "Suivez le remède que donne chaque phrase du message.",
+    ),
+    "CM-JRN-03": Explanation(
+        503,
+        "Journal en retard sur sa dernière signature",
+        "Le journal est plus court que ce qui a été signé, ou différent : restauré ou modifié.",
+        "N’écrivez rien dans ce journal ; prévenez le RSSI.",
     ),
     "CM-JRN-04": Explanation(
         409,

@@ -1,0 +1,1 @@
+"""The site: its declared file, and the supervisor of the embedded stack."""
