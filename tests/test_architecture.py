@@ -30,11 +30,28 @@ BELOW_DOMAINS = {"errors.py", "settings.py"}
 
 # I/O is the exception: by the name that says so, or listed here for what it does.
 IMPURE_NAMES = {"store.py", "routes.py", "commands.py"}
-IMPURE = {"audit/publisher.py", "audit/recorder.py", "audit/volume.py", "identity/access.py", "identity/keyring.py",
-    "identity/login.py", "identity/policy.py", "identity/provision.py", "identity/revocation.py",
-    "identity/session.py", "identity/directory.py", "site/keycloak.py", "site/apply.py",
-    "site/demo.py", "site/folder.py", "site/machine.py", "site/postgres.py", "site/smoke.py",
-    "site/supervisor.py", "site/visitor.py"}
+IMPURE = {
+    "audit/publisher.py",
+    "audit/recorder.py",
+    "audit/volume.py",
+    "identity/access.py",
+    "identity/keyring.py",
+    "identity/login.py",
+    "identity/policy.py",
+    "identity/provision.py",
+    "identity/revocation.py",
+    "identity/session.py",
+    "identity/directory.py",
+    "site/keycloak.py",
+    "site/apply.py",
+    "site/demo.py",
+    "site/folder.py",
+    "site/machine.py",
+    "site/postgres.py",
+    "site/smoke.py",
+    "site/supervisor.py",
+    "site/visitor.py",
+}
 IMPURE_IMPORTS = {
     "aiohttp", "asyncio", "fastapi", "fcntl", "httpx", "os", "pathlib", "psycopg",
     "psycopg_pool", "secrets", "socket", "subprocess", "time",
