@@ -1,0 +1,132 @@
+"""Budgets: their limits, and what counts against them.
+
+A name is such as `site`, `team:/equipes/x`, `user:<sub>`, `key:<id>`. A budget without a limit
+of its own follows the default of its family (`team:*`, `user:*`, `key:*`).
+
+Each budget counts per day, week, month and in total, so that a change of its period is exact at
+once. Clocks may go back: the counts of the two latest periods of a kind are kept, and older
+ones for as long as something is reserved in them.
+"""
+
+import msgspec
+
+from appliance.errors import ApplianceError
+from appliance.ledger.period import Period, Starts
+
+_KEPT = 2  # periods of one kind
+
+
+class BudgetError(ApplianceError):
+    """A hard limit would be passed."""
+
+    code = "CM-BUD-02"
+
+
+class Limit(msgspec.Struct, frozen=True):
+    """What a budget may not pass. Only reported when it is soft."""
+
+    amount: int  # tokens in a period
+    period: Period
+    hard: bool
+
+
+class Count(msgspec.Struct):
+    """What counts in one period, in tokens."""
+
+    used: int = 0
+    reserved: int = 0
+
+
+NOTHING = Count()  # never changed
+
+
+class Budget(msgspec.Struct):
+    """Its own limit, if it has one, and its counts: for each kind of period, by first day."""
+
+    own: Limit | None = None
+    counts: tuple[dict[int, Count], dict[int, Count], dict[int, Count], dict[int, Count]] = (
+        msgspec.field(default_factory=lambda: ({}, {}, {}, {}))
+    )
+
+    def check(self, name: str, amount: int, limit: Limit | None, starts: Starts) -> None:
+        """Check that `amount` more stays within `limit`, its own or its family's.
+
+        Raises:
+            BudgetError: It does not, and the limit is hard.
+        """
+        if limit is None or not limit.hard:
+            return
+        period = limit.period
+        count = self.counts[period].get(starts[period], NOTHING)
+        if count.used + count.reserved + amount > limit.amount:
+            raise BudgetError(f"budget {name} would be passed")
+
+    def reserve(self, amount: int, starts: Starts) -> None:
+        """Hold an amount that was checked."""
+        day, week, month, total = self._current(starts)  # written out: three times a request
+        day.reserved += amount
+        week.reserved += amount
+        month.reserved += amount
+        total.reserved += amount
+
+    def settle(self, held: int, used: int, starts: Starts) -> None:
+        """Release what was held in these periods, and count what was used.
+
+        A period in which nothing is held any more may be forgotten; what is held keeps it.
+        """
+        for of_kind, start in zip(self.counts, starts, strict=True):
+            count = of_kind.get(start)
+            if count is not None:
+                count.reserved -= held
+                count.used += used
+
+    def _current(self, starts: Starts) -> tuple[Count, Count, Count, Count]:
+        days, weeks, months, totals = self.counts
+        try:
+            return days[starts[0]], weeks[starts[1]], months[starts[2]], totals[starts[3]]
+        except KeyError:
+            for of_kind, start in zip(self.counts, starts, strict=True):
+                if start not in of_kind:
+                    _begin(of_kind, start)
+            return self._current(starts)
+
+
+class Standing(msgspec.Struct, frozen=True):
+    """How a budget stands in its own period. What `status` and `verify` report."""
+
+    used: int
+    reserved: int
+    limit: int | None  # None: no limit
+    period: str
+    hard: bool
+
+    @property
+    def remaining(self) -> int | None:
+        """What may still be reserved."""
+        return None if self.limit is None else self.limit - self.used - self.reserved
+
+
+def family(name: str) -> str:
+    """Return the name of the default of a budget: `user:*` for `user:abc`."""
+    return name.partition(":")[0] + ":*"
+
+
+def standing(budget: Budget, limit: Limit | None, starts: Starts) -> Standing:
+    """Tell how a budget stands under its own limit, or its family's."""
+    period = limit.period if limit else Period.TOTAL
+    count = budget.counts[period].get(starts[period], NOTHING)
+    if limit is None:
+        return Standing(count.used, count.reserved, None, period.name.lower(), hard=False)
+    return Standing(
+        count.used, count.reserved, limit.amount, period.name.lower(), hard=limit.hard
+    )
+
+
+def _begin(counts: dict[int, Count], start: int) -> None:
+    """Begin a period, and forget the oldest in which nothing is reserved."""
+    counts[start] = Count()
+    for old in sorted(counts):
+        if len(counts) <= _KEPT:
+            break
+        if old != start and not counts[old].reserved:
+            del counts[old]
