@@ -3,16 +3,24 @@
 Bytes are encrypted as they arrive: no clear text touches the disk, whatever the size.
 """
 
-from collections.abc import AsyncIterable
+import unicodedata
+import uuid
+from collections.abc import AsyncIterable, AsyncIterator
 from dataclasses import dataclass
+from pathlib import PurePosixPath
 from uuid import UUID
 
 from psycopg import AsyncConnection
 
 from appliance.errors import ApplianceError
-from appliance.rag.objects import Objects
+from appliance.identity.principal import ForbiddenError
+from appliance.rag import store
+from appliance.rag.document import Shelf
+from appliance.rag.objects import Incoming, Objects
+from appliance.rag.retrieve import UnknownCollectionError
 
 MAX_BYTES = 64 * 1024 * 1024  # of one file
+_NAME_CHARS = 400
 
 
 class TooLargeError(ApplianceError):
@@ -54,4 +62,67 @@ async def deposit(
         TooLargeError: More than MAX_BYTES.
         EmptyFileError: No byte.
     """
-    raise NotImplementedError
+    shelf = await store.find_shelf(conn, slug)
+    if shelf is None:
+        raise UnknownCollectionError
+    if not shelf.writable:
+        raise ForbiddenError("the groups of the caller may not write in this collection")
+    incoming = await objects.receive(shelf.vault, bounded(chunks))
+    try:
+        return await _file(conn, shelf, clean_name(name), incoming)
+    finally:
+        incoming.discard()  # nothing, once it has its name
+
+
+async def _file(conn: AsyncConnection, shelf: Shelf, name: str, incoming: Incoming) -> Deposit:
+    await store.lock(conn, incoming.content_id)
+    present = await store.find_content(conn, shelf.id, incoming.content_id)
+    if present is not None:
+        return Deposit(present, name, present=True)
+    stored = incoming.keep()
+    document = uuid.uuid4()
+    await store.insert_document(
+        conn,
+        store.NewDocument(
+            public_id=document,
+            collection_id=shelf.id,
+            name=name,
+            title=title_of(name),
+            size=stored.size,
+            content_id=stored.content_id,
+            wrapped_key=stored.wrapped_key,
+        ),
+    )
+    await store.add_job(conn, "ingest", document)
+    return Deposit(document, name, present=False)
+
+
+async def bounded(chunks: AsyncIterable[bytes], limit: int = MAX_BYTES) -> AsyncIterator[bytes]:
+    """Pass on a file of 1 to `limit` bytes.
+
+    Raises:
+        TooLargeError: At the first byte too many.
+        EmptyFileError: At the end of nothing.
+    """
+    size = 0
+    async for chunk in chunks:
+        size += len(chunk)
+        if size > limit:
+            raise TooLargeError(f"a file may hold {limit} bytes")
+        yield chunk
+    if not size:
+        raise EmptyFileError("the file is empty")
+
+
+def clean_name(name: str) -> str:
+    """Return a relative path for people: no way up, no control characters, bounded."""
+    text = unicodedata.normalize("NFC", name.replace("\\", "/"))
+    text = "".join(c for c in text if unicodedata.category(c)[0] != "C")
+    parts = [part for part in text.split("/") if part.strip(". ")]
+    return "/".join(parts)[-_NAME_CHARS:] or "document"
+
+
+def title_of(name: str) -> str:
+    """Return a title for a document that has not been read yet."""
+    stem = PurePosixPath(name).stem.replace("_", " ").strip()
+    return stem or name

@@ -4,13 +4,15 @@ Everything runs in a transaction of the caller (`identity/store.act_as`). What i
 what does not exist are the same error with the same text.
 """
 
-from dataclasses import dataclass
-from datetime import date, datetime
 from uuid import UUID
 
 from psycopg import AsyncConnection
 
 from appliance.errors import ApplianceError
+from appliance.identity.principal import ForbiddenError
+from appliance.rag import store
+from appliance.rag.document import Collection, Document, PageText
+from appliance.rag.retrieve import UnknownCollectionError
 
 
 class UnknownDocumentError(ApplianceError):
@@ -22,65 +24,9 @@ class UnknownDocumentError(ApplianceError):
         super().__init__("no such document")
 
 
-@dataclass(frozen=True, slots=True)
-class Collection:
-    """A collection that the caller may read."""
-
-    slug: str
-    title: str
-    label: int
-    groups: list[str]  # those of the caller that open it
-    writable: bool
-    documents: int
-    moving: int  # documents on their way to `ready`
-
-
-@dataclass(frozen=True, slots=True)
-class Document:
-    """A document that the caller may read."""
-
-    id: UUID
-    collection: str  # slug
-    label: int
-    name: str  # path as it was deposited
-    title: str
-    kind: str | None  # pdf, docx, html, markdown, text; None until parsed
-    owner: str
-    reference: str | None
-    version: str | None
-    dated: date | None
-    state: str  # in_force, replaced, repealed
-    progress: str  # waiting, parsing, embedding (found by words already), ready, failed
-    reason: str | None  # of the failure: a code of `parse.Reason`
-    bytes: int
-    deposited_at: datetime
-    pages: int
-    writable: bool
-
-
-@dataclass(frozen=True, slots=True)
-class PageText:
-    """A page of a source, with what is marked in it."""
-
-    document: UUID
-    collection: str  # slug
-    label: int
-    title: str
-    kind: str
-    dated: date | None
-    state: str
-    page: int
-    pages: int
-    paged: bool  # page numbers are those of the original
-    section: str  # of the passage, or ""
-    text: str
-    start: int  # mark: text[start:end]; 0, 0 without a passage
-    end: int
-
-
 async def visible_collections(conn: AsyncConnection) -> list[Collection]:
     """Return the collections of the caller, by title."""
-    raise NotImplementedError
+    return await store.list_collections(conn)
 
 
 async def list_documents(
@@ -91,7 +37,9 @@ async def list_documents(
     Raises:
         UnknownCollectionError: It is hidden or does not exist.
     """
-    raise NotImplementedError
+    if await store.find_shelf(conn, slug) is None:
+        raise UnknownCollectionError
+    return await store.list_documents(conn, slug=slug, limit=limit, offset=offset)
 
 
 async def find_document(conn: AsyncConnection, document: UUID) -> Document:
@@ -100,7 +48,9 @@ async def find_document(conn: AsyncConnection, document: UUID) -> Document:
     Raises:
         UnknownDocumentError: It is hidden or does not exist.
     """
-    raise NotImplementedError
+    for found in await store.list_documents(conn, document=document):
+        return found
+    raise UnknownDocumentError
 
 
 async def page_of(
@@ -111,7 +61,10 @@ async def page_of(
     Raises:
         UnknownDocumentError: Any of them is hidden or does not exist.
     """
-    raise NotImplementedError
+    found = await store.find_page(conn, document, page, passage)
+    if found is None:
+        raise UnknownDocumentError
+    return found
 
 
 async def delete_document(conn: AsyncConnection, document: UUID) -> None:
@@ -121,7 +74,10 @@ async def delete_document(conn: AsyncConnection, document: UUID) -> None:
         UnknownDocumentError: It is hidden or does not exist.
         ForbiddenError: The caller may read it, not write its collection.
     """
-    raise NotImplementedError
+    await store.lock(conn, document.bytes)
+    await _check_writable(conn, document)
+    if not await store.delete_document(conn, document):
+        raise UnknownDocumentError
 
 
 async def relaunch_document(conn: AsyncConnection, document: UUID) -> None:
@@ -131,4 +87,11 @@ async def relaunch_document(conn: AsyncConnection, document: UUID) -> None:
         UnknownDocumentError: It is hidden or does not exist.
         ForbiddenError: The caller may read it, not write its collection.
     """
-    raise NotImplementedError
+    await _check_writable(conn, document)
+    if await store.relaunch(conn, document):
+        await store.add_job(conn, "ingest", document)
+
+
+async def _check_writable(conn: AsyncConnection, document: UUID) -> None:
+    if not (await find_document(conn, document)).writable:
+        raise ForbiddenError("the groups of the caller may not write in this collection")

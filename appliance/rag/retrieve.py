@@ -5,6 +5,7 @@ Who may read is decided by row security: everything here runs inside a transacti
 the same error with the same text.
 """
 
+import math
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from datetime import date
@@ -14,6 +15,7 @@ from psycopg import AsyncConnection
 
 from appliance.errors import ApplianceError
 from appliance.rag import store
+from appliance.rag.document import PAGED
 
 PASSAGES = 8
 
@@ -31,7 +33,7 @@ class UnknownCollectionError(ApplianceError):
 class Place:
     """Where a passage stands: characters `start` to `end` of the text of a page."""
 
-    page: int  # from 1: a page of a PDF, a sheet of the other formats
+    page: int  # from 1: page of a PDF, sheet of the other formats
     section: str  # heading above it, or ""
     start: int
     end: int
@@ -39,7 +41,7 @@ class Place:
 
     @property
     def text(self) -> str:
-        """Return it for people and prompts, such as « p. 3 · Durée ». The same in all languages."""
+        """Return it for people and prompts, such as « p. 3 · Durée »."""
         return " · ".join(
             part for part in (f"p. {self.page}" * self.paged, self.section) if part
         )
@@ -90,7 +92,38 @@ async def retrieve(
     Raises:
         UnknownCollectionError: One of the collections is hidden or does not exist.
     """
-    raise NotImplementedError
+    wanted = set(slugs)
+    found = await store.find_classes(conn, sorted(wanted))
+    if not wanted or found.keys() != wanted:
+        raise UnknownCollectionError
+    classes = sorted(class_id for ids in found.values() for class_id in ids)
+    rows = await store.search(conn, question, classes, k, _unit(near))
+    return [_passage(row) for row in rows]
+
+
+def _unit(near: Near | None) -> tuple[list[float], float] | None:
+    """Return the vector with length 1, so that its inner product is the cosine."""
+    if near is None:
+        return None
+    length = math.hypot(*near.vector)
+    return ([value / length for value in near.vector], near.weight) if length else None
+
+
+def _passage(row: store.PassageRow) -> Passage:
+    return Passage(
+        id=row.id,
+        document=row.document,
+        collection=row.collection,
+        title=row.title,
+        place=Place(row.page, row.section, row.first_char, row.past_char, row.kind in PAGED),
+        label=row.label,
+        dated=row.dated,
+        state=row.state,
+        body=row.body,
+        score=row.score,
+        bm25=row.lexical,
+        cosine=row.cosine,
+    )
 
 
 def public(passages: Sequence[Passage]) -> list[dict[str, object]]:

@@ -40,7 +40,7 @@ CREATE TABLE document (
   progress      text NOT NULL DEFAULT 'waiting'
                 CHECK (progress IN ('waiting', 'parsing', 'embedding', 'ready', 'failed')),
   reason        text CHECK ((reason IS NOT NULL) = (progress = 'failed')),
-  bytes         bigint NOT NULL CHECK (bytes >= 0),
+  size          bigint NOT NULL CHECK (size >= 0),
   deposited_at  timestamptz NOT NULL DEFAULT clock_timestamp(),
   content_id    bytea NOT NULL CHECK (octet_length(content_id) = 32),
   wrapped_key   bytea NOT NULL,
@@ -114,6 +114,7 @@ CREATE TABLE erasure (
   document      uuid NOT NULL UNIQUE,
   actor         text NOT NULL CHECK (actor <> ''),
   content_id    bytea NOT NULL CHECK (octet_length(content_id) = 32),
-  passages      int[] NOT NULL,
+  class_id      int NOT NULL REFERENCES passage_class ON DELETE CASCADE,
+  passages      int[] NOT NULL,  -- those that were counted in the class
   terms         int[] NOT NULL
 );

@@ -37,7 +37,7 @@ CREATE POLICY need_to_know ON document FOR SELECT TO casemate_reader
 
 -- The gateway opens no original: it reads neither their keys nor their names on disk.
 GRANT SELECT (id, public_id, collection_id, owner, name, title, kind, reference, version, dated,
-              state, progress, reason, bytes, deposited_at) ON document TO casemate_reader;
+              state, progress, reason, size, deposited_at) ON document TO casemate_reader;
 GRANT SELECT (content_id, wrapped_key) ON document TO casemate_console;
 
 -- Who may write is a matter of the group too, and only inside what one may read: a refusal never
@@ -49,7 +49,7 @@ BEGIN
 END $$;
 
 GRANT INSERT (public_id, collection_id, owner, name, title, reference, version, dated, state,
-              bytes, content_id, wrapped_key), UPDATE (progress, reason), DELETE
+              size, content_id, wrapped_key), UPDATE (progress, reason), DELETE
   ON document TO casemate_console;
 CREATE POLICY deposit ON document FOR INSERT TO casemate_console
   WITH CHECK (owner = current_subject() AND progress = 'waiting'
@@ -60,8 +60,9 @@ CREATE POLICY relaunch ON document FOR UPDATE TO casemate_console
 CREATE POLICY withdraw ON document FOR DELETE TO casemate_console
   USING (collection_id = ANY ((SELECT writable_collection())::int[]));
 
-GRANT INSERT (collection_id, document, actor, content_id, passages, terms)
+GRANT INSERT (collection_id, document, actor, content_id, class_id, passages, terms)
   ON erasure TO casemate_console;
 CREATE POLICY withdraw ON erasure FOR INSERT TO casemate_console
   WITH CHECK (actor = current_subject()
-              AND collection_id = ANY ((SELECT writable_collection())::int[]));
+              AND collection_id = ANY ((SELECT writable_collection())::int[])
+              AND class_id IN (SELECT c.id FROM passage_class c WHERE c.collection_id = erasure.collection_id));

@@ -59,14 +59,14 @@ CREATE FUNCTION lex_terms(passages int[]) RETURNS int[] LANGUAGE sql STABLE
                LATERAL lex_analyze(concat_ws(' ', d.title, p.section, p.body)) a
                WHERE p.id = ANY (passages));
 
--- Take passages that are gone out of the postings of their terms, and count the classes again.
-CREATE FUNCTION lex_forget(passages int[], terms int[], classes int[]) RETURNS void
+-- Take passages that are gone, all of one class and all counted in it, out of its postings.
+CREATE FUNCTION lex_forget(passages int[], terms int[], class int) RETURNS void
 LANGUAGE plpgsql AS $$
 BEGIN
   PERFORM pg_advisory_xact_lock(hashtext('lex_compact'));
   WITH hit AS MATERIALIZED (
     SELECT b.id FROM posting_block b
-    WHERE b.term_id = ANY (terms) AND b.class_id = ANY (classes) AND b.ids && passages),
+    WHERE b.term_id = ANY (terms) AND b.class_id = class AND b.ids && passages),
   kept AS (
     SELECT b.id, array_agg(u.i ORDER BY u.o) AS ids, array_agg(u.w ORDER BY u.o) AS imps
     FROM hit JOIN posting_block b USING (id),
@@ -77,9 +77,7 @@ BEGIN
   UPDATE posting_block b
   SET ids = kept.ids, imps = kept.imps, n = cardinality(kept.ids), max_imp = kept.imps[1]
   FROM kept WHERE b.id = kept.id;
-  DELETE FROM class_count WHERE class_id = ANY (classes);
-  INSERT INTO class_count SELECT class_id, count(*) FROM passage_lex
-    WHERE class_id = ANY (classes) GROUP BY 1;
+  INSERT INTO class_count VALUES (class, -cardinality(passages));
 END $$;
 
 -- Rewrite the postings of a range of terms into full blocks; one transaction per range.

@@ -1,0 +1,1 @@
+"""What the worker writes: texts, passages, postings, vectors."""
