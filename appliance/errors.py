@@ -79,6 +79,81 @@ CODES: dict[str, Explanation] = {
         "Le dossier du journal manque, est déjà pris ou n’est pas celui attendu.",
         "Exploitant : vérifiez le volume du journal, puis relancez l’enregistreur.",
     ),
+    "CM-NET-02": Explanation(
+        413,
+        "Demande trop longue",
+        "La demande dépasse la longueur permise sur ce site.",
+        "Raccourcissez-la, ou déposez le texte dans une collection.",
+    ),
+    "CM-NET-03": Explanation(
+        404, "Adresse inconnue", "Rien ne répond à cette adresse.", "Vérifiez l’adresse."
+    ),
+    "CM-NET-04": Explanation(
+        405,
+        "Méthode non permise",
+        "Cette adresse existe, mais pas pour cette méthode.",
+        "Employez la méthode que donne l’en-tête Allow.",
+    ),
+    "CM-MOD-01": Explanation(
+        503,
+        "Modèle indisponible",
+        "Le moteur de ce modèle ne répond pas.",
+        "Réessayez dans un instant ; la recherche dans les documents reste possible.",
+    ),
+    "CM-MOD-02": Explanation(
+        502,
+        "Réponse illisible",
+        "Le moteur a répondu autre chose que ce qui était attendu.",
+        "Réessayez ; si cela persiste, signalez le code à l’exploitant.",
+    ),
+    "CM-MOD-03": Explanation(
+        429,
+        "Trop de demandes",
+        "Toutes les places du modèle sont prises.",
+        "Réessayez dans quelques secondes.",
+    ),
+    "CM-MOD-04": Explanation(
+        400,
+        "Demande refusée par le modèle",
+        "Le moteur ne peut pas traiter cette demande, le plus souvent parce qu’elle est trop longue.",
+        "Corrigez la demande ; le message dit pourquoi.",
+    ),
+    "CM-FIL-01": Explanation(
+        403,
+        "Question refusée par un filtre",
+        "La question contient ce qu’une règle du site interdit d’envoyer.",
+        "Retirez ce que nomme le message, puis recommencez.",
+    ),
+    "CM-FIL-02": Explanation(
+        403,
+        "Réponse retenue par un filtre",
+        "La réponse contenait ce qu’une règle du site interdit de montrer.",
+        "Posez la question autrement, ou demandez au RSSI de revoir la règle.",
+    ),
+    "CM-DRT-11": Explanation(
+        403,
+        "Limite du site dépassée",
+        "La longueur de réponse ou la température demandée dépasse la limite du site.",
+        "Demandez une valeur permise ; le message la donne.",
+    ),
+    "CM-DRT-12": Explanation(
+        403,
+        "Modèle non permis",
+        "Ce modèle n’existe pas, ou ne vous est pas ouvert.",
+        "Choisissez un modèle de la liste /v1/models.",
+    ),
+    "CM-DRT-13": Explanation(
+        403,
+        "Collection à nommer",
+        "Sur ce site, aucun modèle ne répond sans documents.",
+        "Nommez une collection que vous pouvez lire.",
+    ),
+    "CM-DOC-05": Explanation(
+        503,
+        "Documents indisponibles",
+        "Les documents ne peuvent pas être lus pour le moment.",
+        "Réessayez dans un instant ; l’exploitant est prévenu.",
+    ),
     "CM-MOD-05": Explanation(
         503,
         "Service arrêté",

@@ -1,0 +1,1 @@
+"""The only way to a model: OpenAI-compatible routes, guards, engines, streaming."""
