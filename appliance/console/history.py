@@ -1,0 +1,112 @@
+"""The owner's history: what the database keeps encrypted, opened with the console's key.
+
+The key of each question is sealed beside the log; destroying it there erases the text here, and
+a row that no longer opens is shown as erased.
+"""
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+import msgspec
+from psycopg import AsyncConnection
+
+from appliance.audit.client import RecorderClient, RecorderError, RefusedError
+from appliance.audit.content import ContentKey, open_sealed
+from appliance.console import store
+from appliance.console.gateway import Given, Receipt
+from appliance.console.store import ContentRow
+from appliance.console.turn import Turn, answered
+from appliance.errors import FormatError, VerificationError
+
+_UNREADABLE = (RecorderError, RefusedError, FormatError, VerificationError)
+
+
+@dataclass(frozen=True, slots=True)
+class Conversation:
+    """A conversation in a list."""
+
+    conversation: UUID
+    title: str  # its first question
+    at: datetime
+    label: int
+    count: int
+
+
+@dataclass(frozen=True, slots=True)
+class Words:
+    """What the history says in the language of the page."""
+
+    source: str  # "Source %s"
+    erased: str  # instead of a text that no longer opens
+
+
+class History:
+    """Opens rows."""
+
+    def __init__(self, recorder: RecorderClient, private: bytes) -> None:
+        """Prepare. `private`: the X25519 key of the console, 32 bytes."""
+        self._recorder, self._private = recorder, private
+
+    async def key_of(self, record: int) -> ContentKey | None:
+        """Return the content key of a terminal record, or None when it was destroyed."""
+        try:
+            return open_sealed(await self._recorder.sealed(record), self._private)
+        except _UNREADABLE:
+            return None
+
+    async def conversations(
+        self, conn: AsyncConnection, words: Words, limit: int, before: datetime | None = None
+    ) -> list[Conversation]:
+        """Return conversations with their titles, the latest first."""
+        rows = await store.list_conversations(conn, limit, before)
+        return [
+            Conversation(
+                row.conversation,
+                await self._text(row.record, "question", row.question) or words.erased,
+                row.at,
+                row.label,
+                row.count,
+            )
+            for row in rows
+        ]
+
+    async def turns(
+        self, conn: AsyncConnection, conversation: UUID, words: Words, extractive: frozenset[str]
+    ) -> list[Turn]:
+        """Return the turns of a conversation."""
+        rows = await store.read_conversation(conn, conversation)
+        return [await self._turn(row, words, extractive) for row in rows]
+
+    async def _turn(self, row: ContentRow, words: Words, extractive: frozenset[str]) -> Turn:
+        question = await self._text(row.record, "question", row.question)
+        answer = await self._text(row.record, "answer", row.answer)
+        turn = Turn(
+            key=row.request[-12:],
+            question=question or words.erased,
+            at=row.at,
+            model=row.model,
+            label=row.label,
+            outcome=row.outcome,
+            sources=_given(row.passages),
+            receipt=await self._receipt(row.record),
+            extractive=row.model in extractive,
+        )
+        return answered(turn, answer if answer is not None else words.erased, words.source)
+
+    async def _receipt(self, record: int) -> Receipt | None:
+        return Receipt(record, "") if record >= 0 else None
+
+    async def _text(self, record: int, part: Any, data: bytes) -> str | None:
+        key = await self.key_of(record)
+        if key is None:
+            return None
+        try:
+            return key.decrypt(part, data)
+        except (FormatError, VerificationError):
+            return None
+
+
+def _given(passages: list[dict[str, Any]]) -> list[Given]:
+    return msgspec.convert(passages, list[Given])

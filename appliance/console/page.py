@@ -1,0 +1,81 @@
+"""What every page shows around its content: marking, menu, proof, person."""
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from appliance.console.language import mark
+from appliance.console.menu import Group, menu_for, roles_of
+from appliance.identity.principal import Principal
+
+NO_CONTENT = mark("aucun contenu affiché")
+HIGHEST = mark("le plus élevé des contenus affichés")
+METADATA = mark("métadonnées, sans contenu")
+
+
+@dataclass(frozen=True, slots=True)
+class Proof:
+    """State of the log, in the foot of the menu."""
+
+    size: int  # events
+    at: datetime  # of the last signed checkpoint
+    root: str  # base64
+
+
+@dataclass(frozen=True, slots=True)
+class State:
+    """What is not as usual, said on every page where it matters."""
+
+    vectors: str = "ready"  # warming | ready | absent
+    engine: bool = True  # a model answers
+    stopped: bool = False
+    recorder: bool = True
+
+    @property
+    def usual(self) -> bool:
+        """Say whether there is nothing to say."""
+        return self.engine and self.recorder and not self.stopped and self.vectors != "warming"
+
+
+@dataclass(frozen=True, slots=True)
+class Who:
+    """The person, as the page names them."""
+
+    name: str
+    initials: str
+    roles: tuple[str, ...]  # msgids
+
+
+@dataclass(frozen=True, slots=True)
+class Shell:
+    """Around the content of one page."""
+
+    site: str
+    labels: tuple[str, ...]
+    rank: int  # highest label of what is displayed
+    scope: str  # msgid: what the marking speaks of
+    theme: str  # clair | sombre, or empty to follow the system
+    csrf: str = ""
+    who: Who | None = None
+    menu: tuple[Group, ...] = ()
+    current: str = ""  # href of the menu's entry
+    proof: Proof | None = None
+    proof_href: str = "/journal"
+    until: int = 0  # seconds since 1970 when the session ends
+    state: State = State()
+
+
+def person(caller: Principal) -> Who:
+    """Return how the page names this person."""
+    parts = [part for part in caller.name.replace("-", ".").split(".") if part]
+    initials = "".join(part[0] for part in parts[:2]) or caller.name[:2]
+    return Who(caller.name, initials.upper(), roles_of(caller))
+
+
+def menu(caller: Principal) -> tuple[Group, ...]:
+    """Return the menu of this person."""
+    return menu_for(caller)
+
+
+def highest(labels: list[int]) -> int:
+    """Return the highest label, 0 when nothing is displayed."""
+    return max(labels, default=0)
