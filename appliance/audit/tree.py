@@ -149,19 +149,11 @@ def verify_inclusion(
     """
     if not 0 <= index < size:
         raise VerificationError(f"index {index} is outside a tree of {size} leaves")
-    fn, sn, node = index, size - 1, leaf
-    for sibling in path:
-        if sn == 0:
-            raise VerificationError("proof is too long")
-        if fn & 1 or fn == sn:
-            node = node_hash(sibling, node)
-            while not fn & 1 and fn:
-                fn, sn = fn >> 1, sn >> 1
-        else:
-            node = node_hash(node, sibling)
-        fn, sn = fn >> 1, sn >> 1
-    if sn != 0:
-        raise VerificationError("proof is too short")
+    if len(leaf) != HASH_BYTES:
+        raise VerificationError(f"a leaf hash is {HASH_BYTES} bytes")
+    node = leaf
+    for is_left, sibling in zip(_sides(index, size - 1, len(path)), path, strict=True):
+        node = node_hash(sibling, node) if is_left else node_hash(node, sibling)
     if node != root:
         raise VerificationError("computed root differs from the checkpoint root")
 
@@ -181,7 +173,7 @@ def verify_consistency(
     if not 0 <= size <= new_size:
         raise VerificationError(f"a tree of {new_size} leaves cannot extend one of {size}")
     if size == new_size:
-        if path or root != new_root:
+        if path or root != new_root or (size == 0 and root != EMPTY_ROOT):
             raise VerificationError("trees of one size have two roots, or a proof too many")
         return
     if size == 0:
@@ -194,26 +186,36 @@ def _old_and_new_root(
     size: int, new_size: int, root: bytes, path: Sequence[bytes]
 ) -> tuple[bytes, bytes]:
     """Recompute both roots from a consistency path, RFC 9162 section 2.1.4.2, 3 to 8."""
-    rest = [root, *path] if size & (size - 1) == 0 else list(path)
     if not path:
         raise VerificationError("proof is empty")
+    rest = [root, *path] if size & (size - 1) == 0 else list(path)
     fn, sn = size - 1, new_size - 1
     while fn & 1:
         fn, sn = fn >> 1, sn >> 1
     fr = sr = rest[0]
-    for sibling in rest[1:]:
-        if sn == 0:
-            raise VerificationError("proof is too long")
-        if fn & 1 or fn == sn:
-            fr, sr = node_hash(sibling, fr), node_hash(sibling, sr)
-            while not fn & 1 and fn:
-                fn, sn = fn >> 1, sn >> 1
-        else:
-            sr = node_hash(sr, sibling)
-        fn, sn = fn >> 1, sn >> 1
-    if sn != 0:
-        raise VerificationError("proof is too short")
+    for is_left, sibling in zip(_sides(fn, sn, len(rest) - 1), rest[1:], strict=True):
+        fr = node_hash(sibling, fr) if is_left else fr
+        sr = node_hash(sibling, sr) if is_left else node_hash(sr, sibling)
     return fr, sr
+
+
+def _sides(fn: int, sn: int, count: int) -> list[bool]:
+    """Tell of each sibling, leaf to root, whether it stands to the left.
+
+    The names are those of RFC 9162: `fn` is the place of a node in its row, `sn` the last one.
+
+    Raises:
+        VerificationError: The path has not `count` siblings.
+    """
+    sides: list[bool] = []
+    while sn and len(sides) < count:
+        sides.append(bool(fn & 1) or fn == sn)
+        while sides[-1] and fn and not fn & 1:
+            fn, sn = fn >> 1, sn >> 1
+        fn, sn = fn >> 1, sn >> 1
+    if sn or len(sides) != count:
+        raise VerificationError(f"proof is too {'short' if sn else 'long'}")
+    return sides
 
 
 def _split(size: int) -> int:
