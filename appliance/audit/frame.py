@@ -1,0 +1,168 @@
+"""Frames between the recorder and its clients: `u32 length ‖ JSON`, big-endian.
+
+Clients do not wait for answers, which come in any order and are matched by `ref`. An `append`
+carries the events of one turn of the client's loop, under `ref`, `ref + 1`, …; each is answered
+by itself. Frames with `ref` 0 from the recorder answer nothing: they tell the stop state.
+"""
+
+import struct
+from collections.abc import Iterator
+from typing import Annotated
+
+import msgspec
+
+from appliance.audit.event import Event, Id, Number, Short
+from appliance.errors import FormatError
+
+FRAME_BYTES_MAX = 1 << 21  # of a client
+EVENTS_MAX = 256  # of one append: at most as long as a frame may be
+SEALED_BYTES_MAX = 256
+LIVE_MAX = 10_000
+READ_MAX = 256  # leaves in one answer
+
+_LENGTH = struct.Struct(">I")
+
+Sealed = Annotated[bytes, msgspec.Meta(max_length=SEALED_BYTES_MAX)]
+
+
+class Append(
+    msgspec.Struct,
+    forbid_unknown_fields=True, omit_defaults=True, tag_field="op", tag="append",
+):  # fmt: skip
+    """Events to record, in this order."""
+
+    events: Annotated[list[Event], msgspec.Meta(min_length=1, max_length=EVENTS_MAX)]
+    ref: int  # of the first event; one more for each that follows
+    sealed: dict[Id, Sealed] = {}  # event id -> content key sealed to its readers
+    sent: int = 0  # microseconds, monotonic clock of this machine: too old is refused
+
+
+class Attach(msgspec.Struct, forbid_unknown_fields=True, tag_field="op", tag="attach"):
+    """Who speaks on this connection, and the requests that it still serves."""
+
+    gateway: Annotated[str, msgspec.Meta(min_length=1, max_length=64)]
+    live: Annotated[list[Id], msgspec.Meta(max_length=LIVE_MAX)]
+    ref: int
+
+
+class Status(msgspec.Struct, forbid_unknown_fields=True, tag_field="op", tag="status"):
+    """How the log stands; and budgets: those named, or all for null."""
+
+    ref: int
+    budgets: list[Short] | None = []
+
+
+class Read(msgspec.Struct, forbid_unknown_fields=True, tag_field="op", tag="read"):
+    """Leaves from an index on; a negative one counts from the end."""
+
+    max: Number
+    ref: int
+    start: int = msgspec.field(name="from")
+
+
+class Prove(msgspec.Struct, forbid_unknown_fields=True, tag_field="op", tag="prove"):
+    """A leaf and the proof that it is in the signed log."""
+
+    index: Number
+    ref: int
+
+
+class Unseal(msgspec.Struct, forbid_unknown_fields=True, tag_field="op", tag="sealed"):
+    """The sealed content key that came with a leaf."""
+
+    index: Number
+    ref: int
+
+
+Request = Append | Attach | Status | Read | Prove | Unseal
+
+
+class Answer(msgspec.Struct, omit_defaults=True):
+    """A frame of the recorder: where the event is, what was asked for, or why not."""
+
+    ref: int
+    index: int = -1
+    leaf: str = ""  # base64 of the leaf hash
+    error: str = ""  # a code of the table of errors
+    detail: str = ""
+    stopped: bool | None = None
+    body: msgspec.Raw = msgspec.Raw(b"")
+
+
+class BudgetState(msgspec.Struct, frozen=True):
+    """How a budget stands, in its own period."""
+
+    used: int
+    reserved: int
+    limit: int | None  # None: no limit
+    period: str
+    hard: bool
+
+
+class State(msgspec.Struct, frozen=True):
+    """How the log stands."""
+
+    size: int  # durable leaves
+    root: bytes  # of as many leaves
+    checkpoint_size: int
+    checkpoint_at: int  # microseconds since 1970; 0: none by this process
+    stopped: bool
+    stopped_by: str
+    approvals: list[str]  # who approved since
+    open: int  # requests without an end
+    degraded: str  # "" or why some events are refused
+    budgets: dict[str, BudgetState]
+
+
+class Leaves(msgspec.Struct, frozen=True):
+    """Stored leaves, from `first` on."""
+
+    first: int
+    leaves: list[bytes]
+
+
+class Proved(msgspec.Struct, frozen=True):
+    """A leaf with its tlog-proof."""
+
+    leaf: bytes
+    proof: bytes
+
+
+class Key(msgspec.Struct, frozen=True):
+    """A sealed content key."""
+
+    sealed: bytes
+
+
+def pack(body: bytes) -> bytes:
+    """Return the frame that holds `body`."""
+    return _LENGTH.pack(len(body)) + body
+
+
+class Unpacker:
+    """Cuts a stream into frames."""
+
+    __slots__ = ("_bytes_max", "_rest")
+
+    def __init__(self, bytes_max: int = FRAME_BYTES_MAX) -> None:
+        self._bytes_max = bytes_max
+        self._rest = b""
+
+    def feed(self, data: bytes) -> Iterator[bytes]:
+        """Yield the bodies that are whole.
+
+        Raises:
+            FormatError: A frame is too long. The stream is of no use any more.
+        """
+        buffer = self._rest + data if self._rest else data
+        offset, end = 0, len(buffer)
+        self._rest = b""
+        while end - offset >= _LENGTH.size:
+            (length,) = _LENGTH.unpack_from(buffer, offset)
+            if length > self._bytes_max:
+                raise FormatError("frame is too long")
+            if end - offset - _LENGTH.size < length:
+                break
+            offset += _LENGTH.size + length
+            yield buffer[offset - length : offset]
+        self._rest = buffer[offset:]
