@@ -23,7 +23,6 @@ log = logging.getLogger(__name__)
 POLL = 30.0  # seconds
 DAMPING = 5.0  # seconds between two fetches for unknown keys
 TIMEOUT = aiohttp.ClientTimeout(total=5)
-LARGEST = 262_144  # bytes
 
 
 class Keyring:
@@ -79,7 +78,7 @@ class Keyring:
         try:
             async with self._http.get(self._address, timeout=TIMEOUT) as answer:
                 answer.raise_for_status()
-                found = parse_keys(json.loads(await answer.content.read(LARGEST)))
+                found = parse_keys(json.loads(await answer.read()))
         except (aiohttp.ClientError, TimeoutError, ValueError, FormatError) as exc:
             log.warning("keys.unread", extra={"reason": type(exc).__name__})
             return
