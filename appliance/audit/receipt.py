@@ -9,8 +9,8 @@ record: the record's `prompt` commits to the question, its `answer` to the answe
 who has the receipt can confirm a text against the log. `extra` is not signed, and needs not be:
 a changed record has another leaf hash, a changed key opens nothing.
 
-The page of Python and openssl that people verify a receipt with, without this package, is
-`verify_receipt.py.txt`; a test holds the two to one verdict.
+People verify a receipt without this package by the page `verify_receipt.py.txt` (python3 and
+openssl). Tests give the two the same files.
 """
 
 import base64
