@@ -1,0 +1,1 @@
+"""Readers of formats: bytes to pages of clean text. They run in the parser program only."""
