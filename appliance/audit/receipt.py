@@ -74,7 +74,9 @@ def receipt_file(proof: Proof, leaf: bytes, keys: Mapping[Part, bytes]) -> bytes
         leaf: The record as it is in the log.
         keys: Commitment keys of the parts that the receipt may open; none is a receipt too.
     """
-    opened = {part: base64.b64encode(key).decode() for part, key in keys.items()}
+    opened: dict[Part, str] = {
+        part: base64.b64encode(key).decode() for part, key in keys.items()
+    }
     return proof.with_extra(_encode(_Extra(leaf.decode(), opened))).to_bytes()
 
 
@@ -117,7 +119,7 @@ def _opened(extra: bytes | None) -> tuple[bytes, dict[Part, bytes]]:
         raise FormatError(f"the extra line of the receipt is unreadable: {exc}") from exc
     if _encode(fields) != extra:
         raise FormatError("the extra line of the receipt is not in canonical form")
-    keys = {part: decode_base64(text) for part, text in fields.open.items()}
+    keys: dict[Part, bytes] = {part: decode_base64(key) for part, key in fields.open.items()}
     if any(len(key) != KEY_BYTES for key in keys.values()):
         raise FormatError(f"a key of a receipt is {KEY_BYTES} bytes")
     return fields.leaf.encode(), keys
