@@ -48,7 +48,7 @@ IMPURE = {
     "site/folder.py",
     "site/machine.py",
     "site/postgres.py",
-    "site/smoke.py",
+    "site/programs.py", "site/smoke.py",
     "site/supervisor.py",
     "site/visitor.py",
 }

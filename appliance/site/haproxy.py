@@ -13,6 +13,7 @@ _TEMPLATES = Environment(
     loader=PackageLoader("appliance.site"),
     undefined=StrictUndefined,
     autoescape=False,  # noqa: S701 - a configuration file, from our own values
+    keep_trailing_newline=True,  # haproxy takes its absence for a cut file
     trim_blocks=True,
     lstrip_blocks=True,
 )

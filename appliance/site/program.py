@@ -17,6 +17,7 @@ class Program:
     environment: Mapping[str, str] = field(default_factory=dict)
     user: str | None = None  # system user to become, when the supervisor is root
     stop: signal.Signals = signal.SIGTERM  # asks for an orderly end; also sent if we die
+    sockets: Sequence[str] = ()  # left by a process that was killed; removed before a start
     patience: float = 60  # seconds to become ready
     grace: float = 10  # seconds to end before it is killed
     niceness: int = 0

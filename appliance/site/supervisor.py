@@ -111,6 +111,8 @@ class Supervisor:
         return "aucune trace"
 
     def _spawn(self, program: Program) -> subprocess.Popen[bytes]:
+        for stale in program.sockets:
+            Path(stale).unlink(missing_ok=True)
         with (self.logs / f"{program.name}.log").open("ab") as output:
             process = subprocess.Popen(  # noqa: S603 - our own command lines
                 command(program),

@@ -53,6 +53,6 @@ def chat(engine: Engine) -> list[str]:
     ]
 
 
-def environment(home: str, threads: int) -> Mapping[str, str]:
-    """Return the environment of an engine: silent, its caches in `home`, so many threads."""
-    return SILENT | {"HOME": home, "OMP_NUM_THREADS": str(threads)}
+def environment(home: str) -> Mapping[str, str]:
+    """Return the environment of an engine: silent, its caches in `home`."""
+    return SILENT | {"HOME": home}

@@ -1,0 +1,65 @@
+# One command does everything, on a bare Debian 12 or 13: .ci/setup installs what is missing.
+# Words of the demo: DIR (folder), PORT, MODEL (folder in Mistral's format), VECTORS=non, GATEWAYS.
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+MAKEFLAGS += --no-print-directory
+
+DIR ?= demo
+PORT ?= 8080
+GATEWAYS ?= 2
+BIN := .venv/bin
+PYTEST := $(BIN)/pytest -p no:cacheprovider
+
+.PHONY: help demo smoke test check lint pure database stack bench deep demo-falsify ready-demo ready-test
+help:
+	@sed -n 's/^# \{0,1\}//p' $(firstword $(MAKEFILE_LIST)) | head -2
+	@echo "make demo | test | smoke | check | bench | demo-falsify | deep"
+
+ready-demo:
+	@.ci/setup packages demo
+	@.ci/setup venv
+	@.ci/setup vllm
+	@.ci/setup assets
+	@.ci/setup keycloak
+
+ready-test:
+	@.ci/setup packages test
+	@$(MAKE) ready-demo
+
+demo: ready-demo
+	@exec $(BIN)/casemate demo run --dir "$(DIR)" --port $(PORT) --gateways $(GATEWAYS) \
+	  $(if $(MODEL),--model "$(MODEL)") $(if $(filter non no,$(VECTORS)),--no-vectors)
+
+demo-falsify:
+	@exec $(BIN)/casemate demo falsify --dir "$(DIR)"
+
+smoke: ready-demo
+	@exec $(BIN)/casemate smoke
+
+# Lint, types and pure tests, under two minutes once the environment is there.
+check:
+	@.ci/setup packages test
+	@.ci/setup venv
+	@.ci/setup assets
+	@.ci/lane lint 180 $(MAKE) lint
+	@.ci/lane pure 120 $(PYTEST) -q -m "not db and not stack"
+
+lint:
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+	@$(BIN)/mypy
+	@$(BIN)/pyright
+
+test: ready-test
+	@.ci/lane lint 300 $(MAKE) lint
+	@.ci/lane parts 1500 $(PYTEST) -q -m "not stack"
+	@.ci/lane stack 1500 $(PYTEST) -q -m stack
+
+bench: ready-test
+	@.ci/setup packages bench
+	@.ci/lane bench 3000 $(BIN)/python -m bench
+
+# Everything too long for each change; its result is committed with date and machine.
+deep: ready-test
+	@CASEMATE_KILLS=50 .ci/lane deep 7200 $(PYTEST) -q -m stack tests/stack

@@ -1,0 +1,70 @@
+"""Command line of the site domain: `casemate demo …`, `casemate smoke`."""
+
+import asyncio
+import signal
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+
+from appliance.site import demo as embedded
+from appliance.site import keycloak
+from appliance.site.demo import SAMPLE, Stack, Wish, prepared, running
+from appliance.site.machine import held
+from appliance.site.postgres import system_user
+
+demo = typer.Typer(no_args_is_help=True, help="The whole appliance on this machine.")
+
+Directory = Annotated[Path, typer.Option("--dir", help="Folder of the stack.")]
+
+
+@demo.command("fetch")
+def fetch() -> None:
+    """Fetch and build Keycloak, once for every stack of this clone."""
+    binary = keycloak.locked()
+    console = Console()
+    archive = embedded.CACHE / binary.file
+    size = f"{binary.size / 1e6:.0f} Mo"
+    if not archive.exists():
+        console.print(f"▸ Keycloak {binary.version} : {size} à recevoir par Maven")
+    keycloak.install(embedded.CACHE)
+
+
+@demo.command("run")
+def run(  # noqa: PLR0913 - one option per word of `make demo`
+    directory: Directory = Path("demo"),
+    *,
+    port: Annotated[int, typer.Option(help="Public port; 0 for any.")] = 0,
+    gateways: Annotated[int, typer.Option(min=1, max=16, help="Gateway workers.")] = 2,
+    model: Annotated[
+        Path | None, typer.Option(help="Model folder in Mistral's format.", file_okay=False)
+    ] = None,
+    site: Annotated[Path, typer.Option(help="Declared site.")] = SAMPLE / "site.toml",
+    vectors: Annotated[bool, typer.Option(help="Serve the embedding model.")] = True,
+) -> None:
+    """Start the embedded stack, print its address and accounts, stop it on Ctrl-C."""
+    directory.mkdir(parents=True, exist_ok=True)
+    model = model.resolve() if model else None
+    wish = Wish(directory, port, gateways, model, vectors, site.resolve())
+    with held(directory) as holder:
+        asyncio.run(_serve(wish, holder, Console()))
+
+
+async def _serve(wish: Wish, holder: int | None, console: Console) -> None:
+    layout = prepared(wish, holder)
+    if user := system_user():
+        console.print(f"PostgreSQL tourne sous l’utilisateur « {user} », créé au besoin.")
+    wanted = asyncio.Event()
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        asyncio.get_running_loop().add_signal_handler(number, wanted.set)
+    stopping = asyncio.create_task(wanted.wait())
+    async with running(layout, wish, console) as stack:
+        await _until(stopping, stack)
+        console.print("Arrêt…")
+
+
+async def _until(stopping: asyncio.Task[bool], stack: Stack) -> None:
+    while not stopping.done():
+        stack.supervisor.check()
+        await asyncio.wait([stopping], timeout=1)

@@ -1,0 +1,124 @@
+"""The settings file of each process of one stack. Who may read what secret is visible here."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from appliance.site.folder import Folder
+from appliance.site.postgres import address
+
+SITE = "Préfecture de démonstration"
+REALM = "casemate"
+EMBEDDING_MODEL = "all-minilm-l6-v2"
+EXTRACTIVE = "extraits"
+Settings = Mapping[str, object]
+
+
+@dataclass(frozen=True, slots=True)
+class Layout:
+    """What the settings of one stack depend on."""
+
+    folder: Folder
+    ports: Mapping[str, int]
+    uid: int  # under which our processes run
+    gateways: int
+    model: str | None  # name of the model folder's engine, when one is given
+    vectors: bool
+
+    @property
+    def origin(self) -> str:
+        """Return the public origin."""
+        return f"http://localhost:{self.ports['front']}"
+
+    @property
+    def gateway_names(self) -> list[str]:
+        """Return the names of the gateway workers, kept across their restarts."""
+        return [f"gateway-{number}" for number in range(self.gateways)]
+
+    def database(self, role: str, name: str = "casemate") -> str:
+        """Return the connection string of a role."""
+        return address(self.folder.run / "pg", self.ports["postgres"], role, name)
+
+    @property
+    def realm(self) -> Settings:
+        """Return where tokens come from."""
+        path = f"auth/realms/{REALM}"
+        return {
+            "issuer": f"{self.origin}/{path}",
+            "backchannel": f"http://127.0.0.1:{self.ports['keycloak']}/{path}",
+        }
+
+
+def recorder(layout: Layout) -> Settings:
+    """Return the settings of the recorder. In the demo one uid plays every client."""
+    folder = layout.folder
+    return {
+        "origin": "demo.casemate.invalid/log",
+        "directory": folder.log,
+        "last_signed": folder.last_signed,
+        "socket": folder.socket("recorder"),
+        "clients": {str(layout.uid): ["*"]},
+    }
+
+
+def engine(layout: Layout) -> Settings:
+    """Return the settings of the extractive engine."""
+    return {"socket": layout.folder.socket("engine"), "model": EXTRACTIVE}
+
+
+def gateway(layout: Layout, name: str) -> Settings:
+    """Return the settings of one gateway worker."""
+    folder = layout.folder
+    engines = {EXTRACTIVE: folder.socket("engine")}
+    if layout.model:
+        engines[layout.model] = folder.socket("vllm")
+    embedder = {"embedder": folder.socket("embedder")} if layout.vectors else {}
+    return {
+        "socket": folder.socket(name),
+        "database": layout.database("casemate_gateway"),
+        "recorder": folder.socket("recorder"),
+        "policy": folder.policy,
+        "embedding_model": EMBEDDING_MODEL,
+        "name": name,
+        "site_secret": folder.secret("site-secret"),
+        "history_key": folder.secret("history-key.pub"),
+        **embedder,
+        "realm": layout.realm,
+        "engines": engines,
+    }
+
+
+def console(layout: Layout) -> Settings:
+    """Return the settings of the console."""
+    folder = layout.folder
+    return {
+        "socket": folder.socket("console"),
+        "origin": layout.origin,
+        "site": SITE,
+        "database": layout.database("casemate_console"),
+        "gateway": folder.socket("inside"),
+        "recorder": folder.socket("recorder"),
+        "policy": folder.policy,
+        "client_secret": folder.secret("console-client"),
+        "session_key": folder.secret("session-key"),
+        "site_secret": folder.secret("site-secret"),
+        "history_key": folder.secret("history-key"),
+        "objects": folder.objects,
+        "object_key": folder.secret("object-key"),
+        "log_key": folder.log / "verifier-key",
+        "realm": layout.realm,
+    }
+
+
+def worker(layout: Layout) -> Settings:
+    """Return the settings of the worker of durable jobs."""
+    folder = layout.folder
+    return {
+        "database": layout.database("casemate_worker"),
+        "gateway": folder.socket("inside"),
+        "recorder": folder.socket("recorder"),
+        "client_secret": folder.secret("worker-client"),
+        "objects": folder.objects,
+        "object_key": folder.secret("object-key"),
+        "embedding_model": EMBEDDING_MODEL,
+        "realm": layout.realm,
+    }

@@ -1,0 +1,52 @@
+import os
+import socket
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from appliance.site import machine
+from appliance.site.machine import available_memory, free_ports, held, is_free, observe
+
+
+def test_a_port_that_somebody_listens_on_is_occupied(tmp_path: Path) -> None:
+    with socket.socket() as server:
+        server.bind(("127.0.0.1", 0))
+        server.listen()
+        port = int(server.getsockname()[1])
+
+        assert not is_free(port)
+        assert observe(
+            tmp_path, [port], installed=True, vectors=False, running=None
+        ).occupied == {port}
+    assert is_free(port)
+
+
+def test_free_ports_are_different() -> None:
+    assert len(set(free_ports(5))) == 5
+
+
+def test_what_is_absent_is_missing(monkeypatch: pytest.MonkeyPatch) -> None:
+    absent = {"no-such-program": "nothing", "libnosuch.so.9": "nothing", "sh": "dash"}
+    monkeypatch.setattr(machine, "PACKAGES", absent)
+
+    assert machine.missing() == {"no-such-program", "libnosuch.so.9"}
+
+
+def test_memory_is_in_bytes() -> None:
+    assert available_memory() > 1 << 27
+
+
+def test_a_folder_is_held_once_and_the_holder_is_named(tmp_path: Path) -> None:
+    code = (
+        "import sys, pathlib\nfrom appliance.site.machine import held\n"
+        "with held(pathlib.Path(sys.argv[1])) as holder: print(holder)\n"
+    )
+    argv = [sys.executable, "-c", code, str(tmp_path)]
+    with held(tmp_path) as holder:
+        assert holder is None
+        second = subprocess.run(argv, capture_output=True, text=True, check=True)
+        assert second.stdout.strip() == str(os.getpid())
+    after = subprocess.run(argv, capture_output=True, text=True, check=True)
+    assert after.stdout.strip() == "None"
