@@ -8,11 +8,13 @@ import logging
 import sys
 from enum import StrEnum
 from pathlib import Path
+from typing import Any
 
 import typer
 from pydantic import BaseModel
 
 from appliance.errors import ApplianceError
+from appliance.gateway.commands import commands as gateway
 from appliance.settings import (
     ConsoleSettings,
     EngineSettings,
@@ -28,6 +30,15 @@ EXIT_REFUSED, EXIT_DEFECT = 1, 70  # 70: EX_SOFTWARE of sysexits.h
 app = typer.Typer(no_args_is_help=True, pretty_exceptions_enable=False, add_completion=False)
 settings = typer.Typer(no_args_is_help=True, help="Settings files.")
 app.add_typer(settings, name="settings")
+
+
+def _create_gateway(wanted: GatewaySettings) -> Any:
+    from appliance.app import create_gateway  # noqa: PLC0415 - other commands need no HTTP
+
+    return create_gateway(wanted)
+
+
+app.add_typer(gateway(_create_gateway), name="gateway")
 
 
 class Part(StrEnum):

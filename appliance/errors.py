@@ -115,7 +115,7 @@ CODES: dict[str, Explanation] = {
     "CM-MOD-04": Explanation(
         400,
         "Demande refusée par le modèle",
-        "Le moteur ne peut pas traiter cette demande, le plus souvent parce qu’elle est trop longue.",
+        "Le moteur ne peut pas traiter cette demande, souvent parce qu’elle est trop longue.",
         "Corrigez la demande ; le message dit pourquoi.",
     ),
     "CM-FIL-01": Explanation(
@@ -285,5 +285,11 @@ CODES: dict[str, Explanation] = {
         "Original illisible",
         "L’original chiffré manque ou ne correspond pas à son empreinte.",
         "Prévenez l’exploitant : une sauvegarde est nécessaire.",
+    ),
+    "CM-NET-07": Explanation(
+        503,
+        "Passerelle injoignable",
+        "La demande n’a pas pu être transmise, ou sa réponse s’est interrompue.",
+        "Réessayez dans un instant ; si cela dure, prévenez l’exploitant.",
     ),
 }

@@ -77,6 +77,7 @@ _decode_head = msgspec.json.Decoder(Head).decode
 _decode_usage = msgspec.json.Decoder(Usage | None).decode
 _decode_any = msgspec.json.Decoder().decode
 _encode = msgspec.json.Encoder().encode
+_NO_USAGE = msgspec.Raw(b'{"prompt_tokens":0,"total_tokens":0,"completion_tokens":0}')
 
 
 class Flow:
@@ -126,6 +127,12 @@ class Answer:
             return _decode_usage(self._usage) if self._usage is not None else None
         except msgspec.DecodeError:
             return None
+
+    def settle(self, head: Head, text: str) -> None:
+        """Take a text of our own, for which no engine was asked."""
+        self._head, self._usage, self.ended = head, _NO_USAGE, True
+        self.finish = "stop"
+        self.texts.append(text)
 
     @property
     def most_tokens(self) -> int:
@@ -260,6 +267,19 @@ def chunk(
     choice = {"index": 0, "delta": delta, "logprobs": None, "finish_reason": finish}
     more = b',"casemate":%b' % extra if extra else b""
     return b'%b%b,"choices":[%b]%b}' % (_PREFIX, _encode(head)[:-1], _encode(choice), more)
+
+
+def completion(head: Head, text: str) -> bytes:
+    """Return the body of an answer of our own that is no stream."""
+    choice = {
+        "index": 0,
+        "message": {"role": "assistant", "content": text},
+        "logprobs": None,
+        "finish_reason": "stop",
+    }
+    whole = msgspec.structs.replace(head, object="chat.completion")
+    rest = _encode(choice), bytes(_NO_USAGE)
+    return b'%b,"choices":[%b],"usage":%b}' % (_encode(whole)[:-1], *rest)
 
 
 def _collect(text: _Text | None, into: list[str], *, content_only: bool) -> None:

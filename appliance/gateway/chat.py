@@ -6,7 +6,7 @@ direct call. msgspec lets the last of two equal keys win, so a second pass refus
 """
 
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Annotated, Literal
 
@@ -64,6 +64,19 @@ class Message(msgspec.Struct, forbid_unknown_fields=True, omit_defaults=True):
             yield call.function.name
             yield call.function.arguments
 
+    def rewritten(self, change: Callable[[str], str]) -> "Message":
+        """Return the message with every text changed."""
+        content: str | list[Part] | None
+        if isinstance(self.content, str):
+            content = change(self.content)
+        else:
+            content = self.content and [Part("text", change(p.text)) for p in self.content]
+        calls = [
+            ToolCall(c.id, c.type, Call(c.function.name, change(c.function.arguments)))
+            for c in self.tool_calls
+        ]
+        return Message(self.role, content, calls, self.tool_call_id)
+
 
 class Options(msgspec.Struct, forbid_unknown_fields=True, omit_defaults=True):
     """`stream_options`."""
@@ -103,6 +116,18 @@ class ChatRequest(msgspec.Struct, forbid_unknown_fields=True, omit_defaults=True
         if len(self.messages) == 1:
             return "\n".join(self.messages[0].texts())
         return "\n\n".join(f"{m.role}: " + "\n".join(m.texts()) for m in self.messages)
+
+    def scanned(self, text: str) -> str:
+        """Return `text` and what else an engine is sent, for the guards."""
+        more = [self.stop] if isinstance(self.stop, str) else list(self.stop or ())
+        if isinstance(self.response_format, schema.JsonSchema):
+            more.append(msgspec.json.encode(self.response_format).decode())
+        return "\n".join([text, *more]) if more else text
+
+    def rewritten(self, change: Callable[[str], str]) -> "ChatRequest":
+        """Return the request with every text of its messages changed."""
+        messages = [message.rewritten(change) for message in self.messages]
+        return msgspec.structs.replace(self, messages=messages)
 
     def question(self) -> str:
         """Return the last thing that the person says."""

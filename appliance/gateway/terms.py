@@ -110,6 +110,16 @@ def decide_embedding(policy: Policy, caller: Principal, model: str, size: int) -
     return Terms(model, 0, 0, (), caller.reads_up_to, 0, team, reserve)
 
 
+def check_length(text: str, longest: int) -> None:
+    """Let a text pass of at most `longest` bytes.
+
+    Raises:
+        LengthError: It is longer.
+    """
+    if len(text) > longest or (not text.isascii() and len(text.encode()) > longest):
+        raise LengthError(f"the text is longer than {longest} bytes")
+
+
 def budgets(caller: Principal, team: str) -> list[str]:
     """Return the budgets that pay."""
     keys = ["site", f"user:{caller.account}"]

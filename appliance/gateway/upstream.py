@@ -1,10 +1,9 @@
 """HTTP/1.1 client of the gateway for engines on unix sockets: pool, framing, back-pressure.
 
-The single exception to "a library first": it goes when a library is as fast (DESIGN.md, 5).
-Parsing is llhttp's (httptools), strict. Beyond it: a body announces its length or is chunked;
-what follows an answer, or an answer not read to its end, costs the connection. One more try if
-no byte was sent. Invariant: all that a waiting task reads is in its `Response`; its connection
-may serve another request before the task runs.
+The one exception to "a library first", until one is as fast (DESIGN.md, 5). Parsing is
+llhttp's, strict. Beyond it: a body announces its length or is chunked; what follows an answer,
+or an answer not read to its end, costs the connection. One more try if no byte was sent. All
+that a waiting task reads is in its `Response`: its connection may serve another by then.
 """
 
 import asyncio
@@ -18,11 +17,8 @@ import httptools
 from appliance.errors import ApplianceError
 
 _SWEEP = 1.0  # seconds: one look at all deadlines, instead of a timer for each request
-_NO_BODY = {204, 304}  # the statuses without one
-_POST = (
-    b"POST %b HTTP/1.1\r\nhost: engine\r\n"
-    b"content-type: application/json\r\ncontent-length: %d\r\n\r\n"
-)
+_JSON = b"content-type: application/json\r\ncontent-length: %d\r\n\r\n"
+_HEAD = b"%b HTTP/1.1\r\nhost: engine\r\n"
 
 
 class UpstreamError(ApplianceError):
@@ -31,7 +27,11 @@ class UpstreamError(ApplianceError):
     code = "CM-MOD-01"
 
 
-class UpstreamBusyError(UpstreamError):
+class UnreachedError(UpstreamError):
+    """Nobody listens: nothing was sent."""
+
+
+class UpstreamBusyError(UnreachedError):
     """All connections are taken."""
 
     code = "CM-MOD-03"
@@ -111,7 +111,7 @@ class _Connection(asyncio.Protocol):
         self.pool = pool
         self.deadline = 0.0  # loop time: of the answer when busy, of keep-alive when idle
         self.response: Response | None = None  # None: idle
-        self._parser, self._head = httptools.HttpResponseParser(self), 0  # bytes of the head
+        self._parser, self._head = httptools.HttpResponseParser(self), 0  # bytes of a head
         self._paused = self._reusable = False
 
     def send(self, request: bytes) -> Response:
@@ -229,11 +229,11 @@ class Upstream:
         Raises:
             UpstreamError: No answer; the engine may have worked, unless it was busy.
         """
-        return await self._ask(_POST % (target, len(body)) + body)
+        return await self._ask(_HEAD % (b"POST " + target) + _JSON % len(body) + body)
 
     async def get(self, target: bytes) -> Response:
         """Return once the headers of the answer are there. Raises as `post` does."""
-        return await self._ask(b"GET %b HTTP/1.1\r\nhost: engine\r\n\r\n" % target)
+        return await self._ask(_HEAD % (b"GET " + target) + b"\r\n")
 
     async def _ask(self, request: bytes) -> Response:
         self._busy.add(connection := self._take() or await self._connect())
@@ -284,7 +284,7 @@ class Upstream:
         finally:
             self._connecting -= 1
         if made is None:
-            raise UpstreamError("the engine cannot be reached")
+            raise UnreachedError("the engine cannot be reached")
         return made
 
     async def _reach(self) -> _Connection | None:

@@ -54,6 +54,11 @@ class Refusal:
 _encode = msgspec.json.Encoder().encode
 
 
+def is_english(accept_language: bytes) -> bool:
+    """Tell whether a client prefers English. Everybody else reads French."""
+    return accept_language[:2].lower() == b"en"
+
+
 def status_of(exc: ApplianceError) -> int:
     """Return the HTTP status of an error."""
     return _explained(exc.code).status

@@ -7,6 +7,7 @@ CREATE TABLE content (
   request text PRIMARY KEY CHECK (length(request) BETWEEN 16 AND 64),
   record bigint NOT NULL CHECK (record >= 0), -- index of the terminal record in the log
   owner text NOT NULL CHECK (owner <> ''),
+  key text NOT NULL, -- id of the application key, or ''
   conversation uuid,
   at timestamptz NOT NULL DEFAULT now(),
   model text NOT NULL,

@@ -1,0 +1,111 @@
+"""Builds the web applications. HTTP parts are wired together here and nowhere else."""
+
+from collections.abc import AsyncIterator, Mapping
+from contextlib import AsyncExitStack, asynccontextmanager
+from functools import partial
+from typing import Any
+
+from fastapi import FastAPI
+from psycopg_pool import AsyncConnectionPool
+
+from appliance.audit.client import RecorderClient, new_id
+from appliance.audit.event import Kind, fact
+from appliance.db.pool import Pool
+from appliance.gateway import openapi
+from appliance.gateway.departures import Departures
+from appliance.gateway.dispatch import Dispatcher
+from appliance.gateway.documents import Documents
+from appliance.gateway.embedding import Embeddings
+from appliance.gateway.engines import Engines
+from appliance.gateway.health import Examination
+from appliance.gateway.history import History
+from appliance.gateway.hot import Hot, Parts
+from appliance.gateway.recording import Recording, read_public
+from appliance.gateway.routes import router as gateway_routes
+from appliance.gateway.rulings import Rulings
+from appliance.gateway.running import Running
+from appliance.gateway.upkeep import Upkeep
+from appliance.identity.access import Authenticator
+from appliance.settings import GatewaySettings, read_secret
+
+GATEWAY_CONNECTIONS = 8  # to PostgreSQL: a search holds one for some milliseconds
+
+
+def create_gateway(settings: GatewaySettings) -> Dispatcher:
+    """Return the application of one gateway worker.
+
+    Raises:
+        SettingsError: A credential that the settings name is absent or wrong.
+        FormatError: The policy cannot be read.
+    """
+    site_secret, recipient = (
+        read_secret(settings.site_secret),
+        read_public(settings.history_key),
+    )
+    rulings = Rulings(settings.policy)
+
+    @asynccontextmanager
+    async def lifespan(_: FastAPI) -> AsyncIterator[Mapping[str, Any]]:
+        async with AsyncExitStack() as stack:
+            state = await _gateway_state(stack, settings, rulings, (site_secret, recipient))
+            dispatcher.hot = state["hot"]
+            yield state
+
+    # Their pages would fetch from a CDN.
+    app = FastAPI(title="Casemate", lifespan=lifespan, docs_url=None, redoc_url=None)
+    app.include_router(gateway_routes)
+    document = app.openapi
+    app.openapi = lambda: openapi.complete(document())  # type: ignore[method-assign]
+    dispatcher = Dispatcher(app)
+    return dispatcher
+
+
+async def _gateway_state(
+    stack: AsyncExitStack, settings: GatewaySettings, rulings: Rulings,
+    secrets: tuple[bytes, bytes],
+) -> dict[str, Any]:  # fmt: skip
+    site_secret, recipient = secrets
+    pool: Pool = AsyncConnectionPool(
+        settings.database, open=False, max_size=GATEWAY_CONNECTIONS, timeout=5
+    )
+    await stack.enter_async_context(pool)
+    running = Running()
+    recorder = RecorderClient(
+        settings.recorder, settings.name, live=running.live, on_stop=partial(_switch, running)
+    )
+    await recorder.connect()
+    stack.push_async_callback(recorder.close)
+    authenticator = await stack.enter_async_context(
+        Authenticator(settings.realm, pool, rulings.scopes, site_secret=site_secret)
+    )
+    history = await stack.enter_async_context(History(pool))
+    recording = Recording(recorder, history, running, [recipient])
+    engines = _engines(settings, recording)
+    stack.callback(engines.close)
+    departures = Departures()
+    stack.callback(departures.close)
+    documents = Documents(pool, engines)
+    parts = Parts(
+        rulings, authenticator, recording, engines, documents, departures, site_secret
+    )
+    stack.callback(recording.tick, last=True)
+    await stack.enter_async_context(Upkeep(engines.tick, rulings.look, recording.tick))
+    return {
+        "pool": pool, "authenticator": authenticator, "recording": recording, "parts": parts,
+        "hot": Hot(parts), "embeddings": Embeddings(parts),
+        "examination": Examination(recorder, engines, history, authenticator.revocations),
+    }  # fmt: skip
+
+
+def _switch(running: Running, stopped: bool) -> None:  # noqa: FBT001 - the recorder's call
+    if stopped:
+        running.stop()
+
+
+def _engines(settings: GatewaySettings, recording: Recording) -> Engines:
+    def told(name: str, ready: bool) -> None:  # noqa: FBT001 - the engines' call
+        kind = Kind.SERVICE_RESTORED if ready else Kind.SERVICE_DEGRADED
+        recording.tell(fact(kind, settings.name, new_id(), part=f"engine {name}"))
+
+    embedder = settings.embedder and (settings.embedding_model, settings.embedder)
+    return Engines(settings.engines, embedder or None, settings.request_timeout, told)
