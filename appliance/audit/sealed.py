@@ -1,0 +1,136 @@
+"""Content keys, sealed to their readers, beside the log and not in it.
+
+A slot has a fixed size, so that one key can be destroyed in place: `u64 index + 1 ‖ u32 CRC-32
+of what follows ‖ u16 length ‖ sealed key ‖ zeros`, big-endian; a slot of zeros is free. Slots
+are written before the record of the leaf that they belong to, and made durable with it, in the
+order of the log: they are found by bisection. After a crash, slots of leaves that are not in
+the journal are freed.
+"""
+
+import struct
+import zlib
+from bisect import bisect_left, bisect_right
+from collections.abc import Sequence
+from pathlib import Path
+
+from appliance.audit import segments
+from appliance.audit.frame import SEALED_BYTES_MAX
+from appliance.errors import FormatError, VerificationError
+
+MAGIC = b"casemate-sealed/v1\n"
+_INDEX = struct.Struct(">Q")
+_BODY = struct.Struct(f">H{SEALED_BYTES_MAX}s")
+_CRC = struct.Struct(">I")
+SLOT_BYTES = 272
+_PAD = bytes(SLOT_BYTES - _INDEX.size - _CRC.size - _BODY.size)
+_HEADER = MAGIC.ljust(SLOT_BYTES, b"\0")
+
+
+def encode(index: int, sealed: bytes) -> bytes:
+    """Return the slot of a key."""
+    assert 0 < len(sealed) <= SEALED_BYTES_MAX
+    body = _BODY.pack(len(sealed), sealed)
+    return _INDEX.pack(index + 1) + _CRC.pack(zlib.crc32(body)) + body + _PAD
+
+
+def decode(slot: bytes) -> bytes:
+    """Return the key in a slot; empty when it was destroyed.
+
+    Raises:
+        FormatError: Not a slot.
+    """
+    if len(slot) != SLOT_BYTES:
+        raise FormatError("a slot is not whole")
+    body = slot[_INDEX.size + _CRC.size :][: _BODY.size]
+    length, sealed = _BODY.unpack(body)
+    if not length and not any(body):
+        return b""
+    if zlib.crc32(body) != _CRC.unpack_from(slot, _INDEX.size)[0] or length > SEALED_BYTES_MAX:
+        raise FormatError("a slot is damaged")
+    return bytes(sealed[:length])
+
+
+class _Indexes(Sequence[int]):
+    """The indexes in the slots of a segment, read one by one; free slots come last."""
+
+    def __init__(self, files: segments.Segments, first: int) -> None:
+        self._files, self._first = files, first
+        self._slots = files.bytes_of(first) // SLOT_BYTES - 1
+
+    def __len__(self) -> int:
+        return self._slots
+
+    def __getitem__(self, slot: int) -> int:  # type: ignore[override]
+        found = self._files.read_at(self._first, _INDEX.size, (slot + 1) * SLOT_BYTES)
+        return (_INDEX.unpack(found)[0] or 1 << 64) - 1
+
+
+class SealedKeys:
+    """The store of one log. Written by the recorder only."""
+
+    def __init__(self, folder: Path, size: int) -> None:
+        """Open the folder; `recover` comes before the first write."""
+        self.files = segments.Segments(folder, size // SLOT_BYTES * SLOT_BYTES)
+        self._written = False
+
+    def recover(self, size: int) -> None:
+        """Free the slots of leaves that did not become durable.
+
+        Args:
+            size: Leaves in the journal.
+
+        Raises:
+            FormatError: There is no store.
+            OSError: See `segments`.
+        """
+        firsts = self.files.firsts()
+        if not firsts:
+            raise FormatError("the store of content keys has no segment")
+        first = firsts[-1]
+        used = bisect_left(_Indexes(self.files, first), size)
+        self.files.resume(first, (used + 1) * SLOT_BYTES)
+
+    def write(self, index: int, sealed: bytes) -> None:
+        """Write a key; indexes ascend. Nothing is durable before `sync`."""
+        if not self.files.fits(SLOT_BYTES):
+            self.sync()
+            self.files.roll(index, _HEADER)
+        self.files.write(encode(index, sealed))
+        self._written = True
+
+    def sync(self) -> None:
+        """Make durable what was written, if anything was.
+
+        Raises:
+            OSError: See `segments`.
+        """
+        if self._written:
+            self.files.sync()
+            self._written = False
+
+    def read(self, index: int) -> bytes:
+        """Return the key that came with a leaf.
+
+        Raises:
+            VerificationError: None came, or it was destroyed.
+            FormatError: The slot is damaged.
+        """
+        firsts = self.files.firsts()
+        first = firsts[bisect_right(firsts, index) - 1]
+        indexes = _Indexes(self.files, first)
+        slot = bisect_left(indexes, index)
+        if slot == len(indexes) or indexes[slot] != index:
+            raise VerificationError(f"no content key came with record {index}")
+        key = decode(self.files.read_at(first, SLOT_BYTES, (slot + 1) * SLOT_BYTES))
+        if not key:
+            raise VerificationError(f"the content key of record {index} was destroyed")
+        return key
+
+
+def create(folder: Path, size: int) -> None:
+    """Make an empty store.
+
+    Raises:
+        OSError: It exists, or cannot be made.
+    """
+    segments.create(folder, size // SLOT_BYTES * SLOT_BYTES, _HEADER)
