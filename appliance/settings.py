@@ -172,6 +172,53 @@ class EngineSettings(_Strict):
     """Name under which it answers."""
 
 
+class ProvisionSettings(_Strict):
+    """Keys of `identity.toml`: what `casemate identity provision` makes of Keycloak."""
+
+    keycloak: str
+    """Keycloak on the loopback, such as `http://127.0.0.1:18080/auth`."""
+
+    origin: str
+    """Public origin of the console."""
+
+    admin_origin: str = ""
+    """Public origin of the administrators' front end; empty where there is none."""
+
+    bootstrap_secret: Path
+    """Secret of the temporary client of the first start (systemd credential)."""
+
+    provision_secret: Path
+    """Secret of `casemate-provision` in each realm (systemd credential)."""
+
+    console_secret: Path
+    """Secret of `casemate-console` (systemd credential)."""
+
+    worker_secret: Path
+    """Secret of `casemate-worker` (systemd credential)."""
+
+
+class ApplySettings(_Strict):
+    """Keys of `apply.toml`: where `casemate site apply` puts what `site.toml` declares."""
+
+    keycloak: str
+    """Keycloak on the loopback, such as `http://127.0.0.1:18080/auth`."""
+
+    provision_secret: Path
+    """Secret of `casemate-provision` in each realm (systemd credential)."""
+
+    database: str
+    """libpq connection string of role `casemate_worker`, Unix socket, no password."""
+
+    recorder: Path
+    """Unix socket of the recorder."""
+
+    policy: Path
+    """Policy that gateway and console read; written here."""
+
+    accounts: Path | None = None
+    """Demo only: accounts, passwords and one-time code secrets, for their owner's eyes."""
+
+
 class RecorderSettings(_Strict):
     """Keys of `recorder.toml`, the settings of the recorder."""
 

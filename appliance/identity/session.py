@@ -1,9 +1,9 @@
 """Sessions of the console: a random cookie in the browser, sealed tokens in PostgreSQL.
 
 Access tokens live 60 s. A request that finds less than 30 s left refreshes them, one worker at
-a time for a session (row lock); who is not the first goes on with what is left. Keycloak refuses
-a refresh at once for who is disabled, logged out or revoked: the session is forgotten then.
-While Keycloak is down a session is kept, and refused only when its token is over.
+a time for a session (row lock); who is not the first goes on with what is left. Keycloak
+refuses a refresh at once for who is disabled, logged out or revoked: the session is forgotten
+then. While Keycloak is down a session is kept, and refused only when its token is over.
 """
 
 import hashlib
