@@ -5,11 +5,19 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from functools import partial
 from typing import Any
 
+import aiohttp
 from fastapi import FastAPI
 from psycopg_pool import AsyncConnectionPool
 
 from appliance.audit.client import RecorderClient, new_id
-from appliance.audit.event import Kind, fact
+from appliance.audit.event import FACTS, Kind, fact
+from appliance.console.context import Console, Policies
+from appliance.console.credentials import Credentials, console_credentials
+from appliance.console.gateway import Gateway
+from appliance.console.health import Watch
+from appliance.console.history import History as OwnHistory
+from appliance.console.render import Renderer
+from appliance.console.routing import Guarded, assemble
 from appliance.db.pool import Pool
 from appliance.gateway import openapi
 from appliance.gateway.departures import Departures
@@ -26,8 +34,12 @@ from appliance.gateway.rulings import Rulings
 from appliance.gateway.running import Running
 from appliance.gateway.upkeep import Upkeep
 from appliance.identity.access import Authenticator
-from appliance.settings import GatewaySettings, read_secret
+from appliance.identity.login import Client, Party
+from appliance.identity.session import Sessions
+from appliance.rag.objects import Objects
+from appliance.settings import ConsoleSettings, GatewaySettings, read_secret
 
+CONSOLE_CONNECTIONS = 16
 GATEWAY_CONNECTIONS = 8  # to PostgreSQL: a search holds one for some milliseconds
 
 
@@ -109,3 +121,63 @@ def _engines(settings: GatewaySettings, recording: Recording) -> Engines:
 
     embedder = settings.embedder and (settings.embedding_model, settings.embedder)
     return Engines(settings.engines, embedder or None, settings.request_timeout, told)
+
+
+def create_console(settings: ConsoleSettings) -> Guarded:
+    """Return the application of the console.
+
+    Raises:
+        SettingsError: A credential that the settings name is absent or wrong.
+        FormatError: The policy cannot be read.
+    """
+    credentials = console_credentials(settings)
+    site_policies = Policies(settings.policy)
+
+    @asynccontextmanager
+    async def lifespan(_: FastAPI) -> AsyncIterator[Mapping[str, Any]]:
+        async with AsyncExitStack() as stack:
+            yield await _console_state(stack, settings, site_policies, credentials)
+
+    return assemble(lifespan)
+
+
+async def _console_state(
+    stack: AsyncExitStack, settings: ConsoleSettings, site_policies: Policies,
+    credentials: Credentials,
+) -> dict[str, Any]:  # fmt: skip
+    pool: Pool = AsyncConnectionPool(
+        settings.database, open=False, max_size=CONSOLE_CONNECTIONS, timeout=5
+    )
+    await stack.enter_async_context(pool)
+    recorder = RecorderClient(settings.recorder, "console")
+    await recorder.connect()
+    stack.push_async_callback(recorder.close)
+    authenticator = await stack.enter_async_context(
+        Authenticator(settings.realm, pool, site_policies.scopes, site_secret=credentials.site)
+    )
+    http = await stack.enter_async_context(aiohttp.ClientSession())
+    client = Client(settings.realm, settings.client_id, settings.origin, credentials.client)
+    party = Party(client, authenticator.keyring, http, credentials.session)
+    gateway = await stack.enter_async_context(Gateway(settings.gateway))
+    console = Console(
+        settings=settings,
+        renderer=Renderer(settings.time_zone, lambda: site_policies.current.labels),
+        pool=pool,
+        recorder=recorder,
+        gateway=gateway,
+        history=OwnHistory(recorder, credentials.history),
+        objects=Objects(settings.objects, credentials.objects),
+        sessions=Sessions(pool, authenticator, party, credentials.session),
+        watch=Watch(gateway, recorder),
+        log_key=credentials.log_key,
+        policies=site_policies,
+    )
+
+    async def record(kind: str, actor: str, data: Mapping[str, str | int]) -> None:
+        event = FACTS[Kind(kind)](actor=actor, id=new_id(), data=dict(data))
+        await recorder.append(event)
+
+    return {
+        "console": console, "pool": pool, "authenticator": authenticator,
+        "sessions": console.sessions, "site_secret": credentials.site, "record": record,
+    }  # fmt: skip

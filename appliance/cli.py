@@ -13,6 +13,7 @@ from typing import Any
 import typer
 from pydantic import BaseModel
 
+from appliance.console.commands import commands as console
 from appliance.errors import ApplianceError
 from appliance.gateway.commands import commands as gateway
 from appliance.settings import (
@@ -38,7 +39,14 @@ def _create_gateway(wanted: GatewaySettings) -> Any:
     return create_gateway(wanted)
 
 
+def _create_console(wanted: ConsoleSettings) -> Any:
+    from appliance.app import create_console  # noqa: PLC0415 - other commands need no HTTP
+
+    return create_console(wanted)
+
+
 app.add_typer(gateway(_create_gateway), name="gateway")
+app.add_typer(console(_create_console), name="console")
 
 
 class Part(StrEnum):

@@ -5,7 +5,7 @@ and images stay inert text. `[n]` becomes a link only when passage n was given t
 """
 
 import re
-from collections.abc import Sequence
+from collections.abc import Container, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -26,16 +26,16 @@ class Links:
     """Where citations of one answer lead."""
 
     turn: str  # prefix of the anchors: one page shows several answers
-    numbers: frozenset[int]  # of the passages given to the model
+    hrefs: Mapping[int, str]  # of the passages given to the model
     label: str = "Source %s"  # spoken name
-    typography: bool = True  # French spacing
 
     def html(self, number: int) -> Markup:
         """Return the link of one citation, or its plain text when nothing stands behind it."""
-        if number not in self.numbers:
+        if number not in self.hrefs:
             return Markup("[{}]").format(number)
-        link = Markup('<a class="cite" href="#source-{}-{}" aria-label="{}">{}</a>')
-        return link.format(self.turn, number, self.label % number, number)
+        link = Markup('<a class="cite" href="{}" data-source="{}" aria-label="{}">{}</a>')
+        anchor = f"source-{self.turn}-{number}"
+        return link.format(self.hrefs[number], anchor, self.label % number, number)
 
 
 class _Renderer(RendererHTML):
@@ -65,7 +65,9 @@ class _Renderer(RendererHTML):
         return "<td>"
 
     def fence(self, tokens: Sequence[Token], idx: int, *_: Any) -> str:
-        return str(Markup('<pre tabindex="0"><code>{}</code></pre>\n').format(tokens[idx].content))
+        return str(
+            Markup('<pre tabindex="0"><code>{}</code></pre>\n').format(tokens[idx].content)
+        )
 
     def code_block(self, tokens: Sequence[Token], idx: int, *_: Any) -> str:
         return self.fence(tokens, idx)
@@ -74,7 +76,16 @@ class _Renderer(RendererHTML):
 def _parser(links: Links) -> MarkdownIt:
     parser = MarkdownIt("commonmark", {"html": False}, renderer_cls=_Renderer).enable("table")
     parser.disable(
-        ["link", "image", "autolink", "html_inline", "html_block", "reference", "lheading", "hr"]
+        [
+            "link",
+            "image",
+            "autolink",
+            "html_inline",
+            "html_block",
+            "reference",
+            "lheading",
+            "hr",
+        ]
     )
     assert isinstance(parser.renderer, _Renderer)
     parser.renderer.links = links
@@ -83,7 +94,7 @@ def _parser(links: Links) -> MarkdownIt:
 
 def _inline(text: str, links: Links) -> str:
     """Return escaped text with its citations, each glued to the word before it."""
-    shown = french(text) if links.typography else text
+    shown = french(text)
     out, at = [], 0
     for match in _CITED.finditer(shown):
         numbers = [int(n) for n in _NUMBER.findall(match[2])]
@@ -99,7 +110,7 @@ def blocks(text: str, links: Links) -> Markup:
     return Markup(_parser(links).render(text))  # noqa: S704 - the renderer escapes all text
 
 
-def cited(text: str, numbers: frozenset[int]) -> list[int]:
+def cited(text: str, numbers: Container[int]) -> list[int]:
     """Return the passages that the text cites, in order of first citation."""
     found = [int(n) for n in _NUMBER.findall(text)]
     return list(dict.fromkeys(n for n in found if n in numbers))
@@ -117,7 +128,9 @@ class Growing:
         """Return the blocks that closed, and the text of the open one."""
         self.text += more
         end = self._closed()
-        html = blocks(self.text[self._drawn : end], self.links) if end > self._drawn else Markup()
+        html = (
+            blocks(self.text[self._drawn : end], self.links) if end > self._drawn else Markup()
+        )
         self._drawn = end
         return html, self.text[end:]
 

@@ -1,8 +1,8 @@
 """Builds `static/vendor` from the locked npm packages: `python -m appliance.console.assets`.
 
-Nothing else is fetched at run time: the font, htmx with its extension for streams, and the icons
-that the templates name, all served from the console's own origin. `package-lock.json` says the
-version and the SHA-512 of each package, never an address.
+Nothing is fetched at run time: the font, htmx with its extension for streams, and the icons
+that templates name are served from the console's own origin. `package-lock.json` says version
+and SHA-512 of each package, never an address.
 """
 
 import json

@@ -1,7 +1,7 @@
 """Drawings made from data: the seal of a digest, and the plan of the login page.
 
-The seal is a bastioned polygon. It helps the eye compare two receipts; it proves nothing, and the
-pages that show it say so.
+The seal is a bastioned polygon. It helps the eye compare two receipts; it proves nothing, and
+the pages that show it say so.
 """
 
 import hashlib
@@ -74,10 +74,10 @@ def fort() -> Markup:
     for index in range(6):
         mid, angle = (index + 0.5) * step, index * step
         ravelin = (at(mid - step * 0.17, 282), at(mid, 372), at(mid + step * 0.17, 282))
+        ray = f"M{at(angle, 300)}L{at(angle, 130)}"
         lines += [
             f'<path d="M{"L".join(ravelin)}L{at(mid, 258)}Z" stroke-width="1.6"/>',
-            f'<path d="M{at(angle, 300)}L{at(angle, 130)}" stroke-width="0.8"'
-            ' stroke-dasharray="2 7"/>',
+            f'<path d="{ray}" stroke-width="0.8" stroke-dasharray="2 7"/>',
         ]
     core = "L".join(at(index * step, 130) for index in range(6))
     return Markup(

@@ -24,7 +24,7 @@ _MAX_RETRY = 3600  # seconds
 class GatewayError(ApplianceError):
     """The gateway refused, or is away."""
 
-    code = "CM-MOD-01"
+    code = "CM-NET-07"
 
     def __init__(self, problem: Problem) -> None:
         super().__init__(problem.code)
@@ -101,12 +101,15 @@ class _Refusal(msgspec.Struct):
 
 
 class Health(msgspec.Struct, frozen=True):
-    """What `/health` says, as far as pages show it."""
+    """What `/health` says. States: ready, away, unknown; of vectors: ready, warming, absent."""
 
     status: str = ""
-    vectors: str = "ready"
     stopped: bool = False
-    parts: dict[str, str] = {}
+    recorder: str = "unknown"
+    database: str = "unknown"
+    identity: str = "unknown"
+    engines: dict[str, str] = {}
+    vectors: str = "ready"
 
 
 class Asked(msgspec.Struct, frozen=True):
@@ -148,8 +151,8 @@ class Answering:
                         raise GatewayError(explain(chunk.error.code))
                     yield chunk
         except (aiohttp.ClientError, TimeoutError, msgspec.DecodeError) as exc:
-            raise GatewayError(explain("CM-MOD-01")) from exc
-        raise GatewayError(explain("CM-MOD-01"))
+            raise GatewayError(explain("CM-NET-07")) from exc
+        raise GatewayError(explain("CM-NET-07"))
 
 
 class Gateway:
@@ -191,21 +194,17 @@ class Gateway:
             response = await self._http.post(
                 f"{_HOST}/v1/chat/completions",
                 data=msgspec.json.encode(body),
-                headers={
-                    "Authorization": f"Bearer {token}",
-                    "Content-Type": "application/json",
-                    "Accept": "text/event-stream",
-                },
+                headers=_headers(token),
             )
         except (aiohttp.ClientError, TimeoutError) as exc:
-            raise GatewayError(explain("CM-MOD-01")) from exc
+            raise GatewayError(explain("CM-NET-07")) from exc
         try:
             await _check(response)
             yield Answering(response)
         finally:
             response.close()
 
-    async def order(self, token: str, verb: Literal["stop", "approve"]) -> None:
+    async def order(self, token: str, verb: Literal["stop", "approve"], reason: str) -> None:
         """Stop the service, or approve that it starts again.
 
         Raises:
@@ -214,11 +213,13 @@ class Gateway:
         assert self._http
         try:
             async with self._http.post(
-                f"{_HOST}/v1/service/{verb}", headers={"Authorization": f"Bearer {token}"}
+                f"{_HOST}/v1/service/{verb}",
+                data=msgspec.json.encode({"reason": reason}),
+                headers=_headers(token),
             ) as response:
                 await _check(response)
         except (aiohttp.ClientError, TimeoutError) as exc:
-            raise GatewayError(explain("CM-MOD-01")) from exc
+            raise GatewayError(explain("CM-NET-07")) from exc
 
     async def health(self) -> Health | None:
         """Return how the gateway is, or None when it does not say."""
@@ -229,6 +230,10 @@ class Gateway:
                 return msgspec.json.decode(await response.read(), type=Health)
         except (aiohttp.ClientError, TimeoutError, msgspec.DecodeError):
             return None
+
+
+def _headers(token: str) -> dict[str, str]:
+    return {"Authorization": f"Bearer {token}", "Content-Type": "application/json"}
 
 
 async def _check(response: aiohttp.ClientResponse) -> None:
@@ -242,7 +247,7 @@ async def _check(response: aiohttp.ClientResponse) -> None:
     try:
         code = msgspec.json.decode(await response.read(), type=_Refusal).error.code
     except msgspec.DecodeError:
-        code = "CM-MOD-01"
+        code = "CM-NET-07"
     wait = response.headers.get("Retry-After", "")
     retry = min(int(wait), _MAX_RETRY) if wait.isdecimal() else 0
     raise GatewayError(explain(code, status=response.status, retry=retry))

@@ -4,6 +4,7 @@ The key of each question is sealed beside the log; destroying it there erases th
 a row that no longer opens is shown as erased.
 """
 
+import base64
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -13,7 +14,9 @@ import msgspec
 from psycopg import AsyncConnection
 
 from appliance.audit.client import RecorderClient, RecorderError, RefusedError
-from appliance.audit.content import ContentKey, open_sealed
+from appliance.audit.content import ContentKey, Part, open_sealed
+from appliance.audit.event import Interrupted, Leaf
+from appliance.audit.tree import leaf_hash
 from appliance.console import store
 from appliance.console.gateway import Given, Receipt
 from appliance.console.store import ContentRow
@@ -64,7 +67,7 @@ class History:
         return [
             Conversation(
                 row.conversation,
-                await self._text(row.record, "question", row.question) or words.erased,
+                _text(await self.key_of(row.record), "question", row.question) or words.erased,
                 row.at,
                 row.label,
                 row.count,
@@ -73,39 +76,54 @@ class History:
         ]
 
     async def turns(
-        self, conn: AsyncConnection, conversation: UUID, words: Words, extractive: frozenset[str]
-    ) -> list[Turn]:
-        """Return the turns of a conversation."""
+        self,
+        conn: AsyncConnection,
+        conversation: UUID,
+        words: Words,
+        extractive: frozenset[str],
+    ) -> tuple[list[Turn], list[str]]:
+        """Return the turns of a conversation, and the collections asked last."""
         rows = await store.read_conversation(conn, conversation)
-        return [await self._turn(row, words, extractive) for row in rows]
+        turns = [await self._turn(row, words, extractive) for row in rows]
+        return turns, rows[-1].collections if rows else []
 
     async def _turn(self, row: ContentRow, words: Words, extractive: frozenset[str]) -> Turn:
-        question = await self._text(row.record, "question", row.question)
-        answer = await self._text(row.record, "answer", row.answer)
+        key = await self.key_of(row.record)
+        receipt, stopped = await self._ending(row.record)
         turn = Turn(
             key=row.request[-12:],
-            question=question or words.erased,
+            question=_text(key, "question", row.question) or words.erased,
             at=row.at,
             model=row.model,
             label=row.label,
             outcome=row.outcome,
             sources=_given(row.passages),
-            receipt=await self._receipt(row.record),
+            receipt=receipt,
             extractive=row.model in extractive,
+            stopped=stopped,
         )
-        return answered(turn, answer if answer is not None else words.erased, words.source)
+        answer = _text(key, "answer", row.answer)
+        return answered(turn, words.erased if answer is None else answer, words.source)
 
-    async def _receipt(self, record: int) -> Receipt | None:
-        return Receipt(record, "") if record >= 0 else None
-
-    async def _text(self, record: int, part: Any, data: bytes) -> str | None:
-        key = await self.key_of(record)
-        if key is None:
-            return None
+    async def _ending(self, record: int) -> tuple[Receipt, bool]:
+        """Return the receipt of a terminal record, and whether the answer was stopped."""
         try:
-            return key.decrypt(part, data)
-        except (FormatError, VerificationError):
-            return None
+            stored = await self._recorder.read(record, 1)
+            event = Leaf.parse(stored[0]).event
+        except (RecorderError, RefusedError, FormatError, IndexError):
+            return Receipt(record, ""), False
+        digest = base64.b64encode(leaf_hash(stored[0])).decode()
+        return Receipt(record, digest), isinstance(event, Interrupted)
+
+
+def _text(key: ContentKey | None, part: Part, data: bytes) -> str | None:
+    """Return the text of a part, or None when it does not open any more."""
+    if key is None:
+        return None
+    try:
+        return key.decrypt(part, data)
+    except (FormatError, VerificationError):
+        return None
 
 
 def _given(passages: list[dict[str, Any]]) -> list[Given]:

@@ -1,8 +1,8 @@
 """French and English: texts, numbers, dates.
 
 French texts are the msgids, with the typography applied when they are shown; English comes from
-the catalogue beside this module, which a test keeps complete. Modules mark a text that they do not
-show themselves with `mark`, so that it is collected too.
+the catalogue beside this module, which a test keeps complete. Modules mark a text that they do
+not show themselves with `mark`, so that it is collected too.
 """
 
 import gettext
@@ -46,8 +46,9 @@ def english() -> gettext.NullTranslations:
 
 def pick(cookie: str | None, accepted: str | None) -> Code:
     """Return the language that the person chose, else the first that their browser names."""
-    if cookie == "fr" or cookie == "en":
-        return cookie
+    for code in CODES:
+        if cookie == code:
+            return code
     for part in (accepted or "").lower().split(","):
         for code in CODES:
             if part.strip().startswith(code):
@@ -80,7 +81,9 @@ class Language:
     def day(self, at: datetime) -> str:
         """Return the day, in the site's time zone."""
         local = at.astimezone(self.zone)
-        return format_date(local, "dd/MM/yyyy" if self.code == "fr" else "d MMM yyyy", self.code)
+        return format_date(
+            local, "dd/MM/yyyy" if self.code == "fr" else "d MMM yyyy", self.code
+        )
 
     def minute(self, at: datetime) -> str:
         """Return the day and the minute."""
@@ -116,7 +119,7 @@ class Language:
         return self.text("il y a %s h") % (seconds // _HOUR)
 
     def moment(self, at: datetime, now: datetime | None = None) -> Markup:
-        """Return a `<time>`: relative under two days when `now` is given, with the exact one."""
+        """Return a `<time>`, exact in its title; relative under two days if `now` is given."""
         shown = self.ago(at, now) if now else self.minute(at)
         stamp = at.astimezone(UTC).isoformat(timespec="milliseconds")
         html = Markup('<time datetime="{}" title="{}">{}</time>')

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from appliance.console.language import mark
-from appliance.console.menu import Group, menu_for, roles_of
+from appliance.console.menu import Group, roles_of
 from appliance.identity.principal import Principal
 
 NO_CONTENT = mark("aucun contenu affiché")
@@ -69,11 +69,6 @@ def person(caller: Principal) -> Who:
     parts = [part for part in caller.name.replace("-", ".").split(".") if part]
     initials = "".join(part[0] for part in parts[:2]) or caller.name[:2]
     return Who(caller.name, initials.upper(), roles_of(caller))
-
-
-def menu(caller: Principal) -> tuple[Group, ...]:
-    """Return the menu of this person."""
-    return menu_for(caller)
 
 
 def highest(labels: list[int]) -> int:

@@ -42,7 +42,9 @@ class Problem:
         return _ICONS.get(self.code[3:6], "icon:circle-alert")
 
 
-def explain(code: str, *, status: int = 0, retry: int = 0, record: int | None = None) -> Problem:
+def explain(
+    code: str, *, status: int = 0, retry: int = 0, record: int | None = None
+) -> Problem:
     """Return what the table of codes says."""
     known: Explanation = CODES.get(code, CODES[_DEFAULT])
     shown = status or known.status

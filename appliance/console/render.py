@@ -1,4 +1,4 @@
-"""Templates to bytes: Jinja2 with `StrictUndefined`, autoescaping, one environment per language.
+"""Templates to pages: Jinja2 with `StrictUndefined`, autoescaping, one environment a language.
 
 Icons are drawn from one sprite inlined in each page: those that the page uses, and those of the
 parts that may join it later.
@@ -6,6 +6,7 @@ parts that may join it later.
 
 import json
 import re
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from functools import cached_property
 from hashlib import sha256
@@ -29,6 +30,9 @@ _SYMBOL = Markup(
 )
 
 
+Labels = Callable[[], Sequence[str]]
+
+
 class AssetsError(ApplianceError):
     """The static files were not built."""
 
@@ -46,10 +50,16 @@ def short(digest: str) -> str:
     return digest if len(digest) <= 16 else f"{digest[:8]}…{digest[-4:]}"  # noqa: PLR2004
 
 
+def team(group: str) -> str:
+    """Return the name of a team, from its path."""
+    return group.removeprefix("/equipes/")
+
+
 class Renderer:
     """Renders the console's templates, for one site."""
 
-    def __init__(self, zone: str, labels: tuple[str, ...]) -> None:
+    def __init__(self, zone: str, labels: Labels) -> None:
+        """Prepare. `labels`: names of the site's labels, by rank."""
         self.languages = {code: Language(code, ZoneInfo(zone)) for code in CODES}
         self._labels = labels
         self._versions: dict[str, str] = {}
@@ -85,13 +95,15 @@ class Renderer:
             language.text, language.texts, newstyle=True
         )
         env.globals.update(
-            icon=icon, seal=seal, fort=fort, lang=language, label=self._label, static=self._static
-        )
-        env.filters.update(short=short, gettext=language.text, n=language.number)
+            icon=icon, seal=seal, fort=fort, lang=language, label=self._label,
+            static=self._static,
+        )  # fmt: skip
+        env.filters.update(team=team, short=short, gettext=language.text, n=language.number)
         return env
 
     def _label(self, rank: int) -> str:
-        return self._labels[rank] if rank < len(self._labels) else f"{rank}"
+        names = self._labels()
+        return names[rank] if rank < len(names) else f"{rank}"
 
     def _static(self, name: str) -> str:
         """Return the address of a static file, which changes with its content."""
@@ -117,4 +129,3 @@ class Renderer:
     def _sprite(self, names: set[str]) -> Markup:
         symbols = [_SYMBOL.format(n, Markup(self._icons[n])) for n in sorted(names)]  # noqa: S704
         return Markup('<svg hidden aria-hidden="true">{}</svg>').format(Markup().join(symbols))
-

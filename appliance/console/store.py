@@ -1,7 +1,7 @@
 """Every SQL statement of the console: reading the owner's history.
 
-Functions take a connection inside a transaction in which `identity.store.act_as` was called: row
-security shows the person's own rows, and of those only what they may still read today.
+Functions take a connection inside a transaction in which `identity.store.act_as` was called:
+row security shows the person's own rows, and of those only what they may still read today.
 """
 
 from dataclasses import dataclass
@@ -41,7 +41,6 @@ class ConversationRow:
     at: datetime  # of the last question
     label: int  # highest
     count: int
-
 
 
 async def list_conversations(
@@ -95,3 +94,27 @@ async def find_by_record(conn: AsyncConnection, record: int) -> ContentRow | Non
             {"record": record},
         )
         return await cur.fetchone()
+
+
+@dataclass(frozen=True, slots=True)
+class LatestRow:
+    """The latest question of one outcome."""
+
+    outcome: str
+    record: int
+    document: str | None  # of the first passage that the answer cites
+    passage: str | None
+
+
+async def find_latest(conn: AsyncConnection) -> list[LatestRow]:
+    """Return the person's latest question of each outcome."""
+    async with conn.cursor(row_factory=class_row(LatestRow)) as cur:
+        await cur.execute(
+            """
+            SELECT DISTINCT ON (outcome) outcome, record,
+                   passages -> (citations[1] - 1) ->> 'document' AS document,
+                   passages -> (citations[1] - 1) ->> 'passage' AS passage
+            FROM content ORDER BY outcome, record DESC
+            """
+        )
+        return await cur.fetchall()

@@ -11,9 +11,10 @@ from appliance.console.answer import Links, blocks, cited
 from appliance.console.gateway import Given, Receipt
 from appliance.console.language import mark
 from appliance.console.problem import Problem
-from appliance.rag.documents import PageText
+from appliance.rag.document import PageText
 
 NEAREST = 4  # passages shown when none answers
+_NOTHING = Markup()
 STATES = {"in_force": "", "replaced": mark("remplacé"), "repealed": mark("abrogé")}
 
 
@@ -83,7 +84,7 @@ class Turn:
     key: str  # of the anchors on the page
     question: str
     at: datetime
-    html: Markup = Markup()
+    html: Markup = _NOTHING
     model: str = ""
     label: int = 0
     outcome: str = ""
@@ -93,7 +94,7 @@ class Turn:
     extractive: bool = False
     documents: bool = False  # document mode: no engine was asked
     stopped: bool = False  # by the person
-    interrupted: bool = False  # by the engine
+    interrupted: Problem | None = None  # why the answer ended too early
     problem: Problem | None = None
 
     @property
@@ -121,9 +122,14 @@ class Panel:
 
 def answered(turn: Turn, text: str, label_of_source: str) -> Turn:
     """Return the turn with its answer drawn and its citations checked."""
-    numbers = frozenset(given.n for given in turn.sources)
-    links = Links(turn.key, numbers, label_of_source)
-    return replace(turn, html=blocks(text, links), cited=cited(text, numbers))
+    links = links_of(turn.key, turn.sources, label_of_source)
+    return replace(turn, html=blocks(text, links), cited=cited(text, links.hrefs))
+
+
+def links_of(key: str, sources: Sequence[Given], label_of_source: str) -> Links:
+    """Return where the citations of an answer lead: to the page, with the passage marked."""
+    hrefs = {given.n: f"/source/{given.document}/{given.passage}" for given in sources}
+    return Links(key, hrefs, label_of_source)
 
 
 def highlighted(page: Marked) -> Markup:
@@ -161,7 +167,7 @@ def source(given: Given, page: PageText | None, where: str = "%(page)s / %(pages
     """Return a passage with the page that it opens, if this person may still read it."""
     if page is None:
         return Source(
-            given.n, given.title, place_of(given, paged=False), given.label, given.state, "#"
+            given.n, given.title, place_of(given, paged=False), given.label, given.state, ""
         )
     href = f"/documents/{page.collection}/{page.document}?passage={given.passage}#passage"
     return Source(

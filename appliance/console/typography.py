@@ -8,7 +8,8 @@ import re
 
 SPACE = "\u00a0"
 _UNITS = (
-    r"(?:%|€|ms|s|h|min|j|o|ko|Mo|Go|To|kW|kWh|W|jetons|passages|kg|M|°C|bar|N·m|ans|mois|jours)"
+    r"(?:%|€|ms|s|h|min|j|o|ko|Mo|Go|To|kW|kWh|W|jetons|passages|kg|M|°C|bar|N·m"
+    r"|ans|mois|jours)"
 )
 _RULES = tuple(
     (re.compile(pattern), replacement)

@@ -28,7 +28,7 @@ const theme = () => root.dataset.theme ?? "systeme";
 // Citations: the number in the answer, the row in the list and the page shown are one selection.
 function pickSource(row, { focus = false } = {}) {
   for (const link of all(".source, .answer .cite")) {
-    const on = link === row || link.getAttribute("href") === `#${row.id}`;
+    const on = link === row || link.dataset.source === row.id;
     if (on) link.setAttribute("aria-current", "true"); else link.removeAttribute("aria-current");
   }
   for (const page of all("[data-page]")) page.hidden = page.dataset.page !== row.dataset.paper;
@@ -44,7 +44,7 @@ function stepSource(by) {
   if (rows.length) pickSource(rows[(at + by + rows.length) % rows.length], { focus: true });
 }
 function openCitation(link) {
-  const row = document.getElementById(link.getAttribute("href").slice(1));
+  const row = document.getElementById(link.dataset.source ?? "");
   if (row) { pickSource(row, { focus: true }); return true; }
   return false;
 }
@@ -145,6 +145,12 @@ function watchSession() {
   if (left <= 120000 && !dialog.open) dialog.showModal();
   setTimeout(watchSession, left > 120000 ? Math.min(left - 120000, 2 ** 30) : left);
 }
+
+// A conversation has an address, so that reloading the page shows it again.
+document.addEventListener("htmx:after:swap", () => {
+  const url = document.querySelector("[data-url]")?.dataset.url;
+  if (url && location.pathname !== url) history.replaceState(null, "", url);
+});
 
 // A click outside closes a dialog; an htmx failure is never silent.
 document.addEventListener("click", (event) => { if (event.target.matches?.("dialog.dialog:not(#fin-session)")) event.target.close(); });
