@@ -16,6 +16,8 @@ from pydantic import BaseModel
 from appliance.console.commands import commands as console
 from appliance.errors import ApplianceError
 from appliance.gateway.commands import commands as gateway
+from appliance.identity.commands import identity
+from appliance.rag.commands import documents_app, parse_document, worker_app
 from appliance.settings import (
     ConsoleSettings,
     EngineSettings,
@@ -24,6 +26,7 @@ from appliance.settings import (
     WorkerSettings,
     load,
 )
+from appliance.site.commands import demo, site
 
 log = logging.getLogger(__name__)
 EXIT_REFUSED, EXIT_DEFECT = 1, 70  # 70: EX_SOFTWARE of sysexits.h
@@ -47,6 +50,12 @@ def _create_console(wanted: ConsoleSettings) -> Any:
 
 app.add_typer(gateway(_create_gateway), name="gateway")
 app.add_typer(console(_create_console), name="console")
+app.add_typer(worker_app, name="worker")
+app.add_typer(documents_app, name="documents")
+app.command("parse")(parse_document)
+app.add_typer(identity, name="identity")
+app.add_typer(demo, name="demo")
+app.add_typer(site, name="site")
 
 
 class Part(StrEnum):

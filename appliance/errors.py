@@ -232,6 +232,12 @@ CODES: dict[str, Explanation] = {
         "Keycloak a refusé ce que le fichier déclare.",
         "Lisez le message, corrigez le fichier ou le serveur, puis relancez la commande.",
     ),
+    "CM-IDE-09": Explanation(
+        404,
+        "Compte inconnu",
+        "Aucun compte de la démonstration n’a ce nom ou ce rôle, ou il n’a pas de code.",
+        "Consultez la liste des comptes affichée au démarrage.",
+    ),
     "CM-DRT-01": Explanation(
         403,
         "Action non permise",

@@ -1,22 +1,58 @@
-"""Command line of the site domain: `casemate demo …`, `casemate smoke`."""
+"""Command line of the site domain: `casemate demo …`, `casemate site …`, `casemate smoke`."""
 
 import asyncio
+import json
 import signal
+import time
 from pathlib import Path
 from typing import Annotated
 
 import typer
 from rich.console import Console
 
+from appliance.settings import ApplySettings, load
+from appliance.site import account, keycloak
 from appliance.site import demo as embedded
-from appliance.site import keycloak
+from appliance.site.apply import apply, read_declared
 from appliance.site.demo import SAMPLE, Stack, Wish, prepared, running
 from appliance.site.machine import held
 from appliance.site.postgres import system_user
 
 demo = typer.Typer(no_args_is_help=True, help="The whole appliance on this machine.")
+site = typer.Typer(no_args_is_help=True, help="The declared site.")
 
 Directory = Annotated[Path, typer.Option("--dir", help="Folder of the stack.")]
+
+
+@site.callback()
+def _group() -> None:
+    """Keep `apply` a subcommand, alone as it is."""
+
+
+@site.command("apply")
+def apply_site(
+    declared: Annotated[Path, typer.Argument(help="The declared site: site.toml.")],
+    settings: Annotated[Path, typer.Argument(help="Settings file: apply.toml.")],
+    *,
+    as_json: Annotated[bool, typer.Option("--json", help="Answer in JSON.")] = False,
+) -> None:
+    """Make the site be what is declared; a second call changes nothing."""
+    changes = asyncio.run(apply(read_declared(declared), load(settings, ApplySettings)))
+    typer.echo(
+        json.dumps({"changes": changes}) if as_json else "\n".join(changes) or "unchanged"
+    )
+
+
+@demo.command("code")
+def code(
+    who: Annotated[str, typer.Argument(help="Account or role, such as rssi.")],
+    directory: Directory = Path("demo"),
+) -> None:
+    """Print the one-time code of the moment."""
+    path = directory / "credentials" / "accounts.json"
+    found = account.find(account.read(path), who)
+    digits, seconds = account.one_time_code(found, time.time())
+    typer.echo(f"{digits}  {found.username}, {seconds} s")
 
 
 @demo.command("fetch")
