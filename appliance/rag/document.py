@@ -99,6 +99,7 @@ class Unread:
     """A passage that has no vector yet."""
 
     id: int
+    ordinal: int
     title: str
     body: str
 

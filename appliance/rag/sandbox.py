@@ -1,8 +1,8 @@
 """Runs the parser program on one document, and gives up on it in time.
 
-The program gets the document on its standard input, an empty environment and no other descriptor.
-Whatever it does, the worker gets an answer: a document, a reason, or `KilledError` when it died
-without one, which the job tries again.
+The program gets the document on its standard input, an empty environment and no other
+descriptor. Whatever it does, the worker gets an answer: a document, a reason, or `KilledError`
+when it died without one, which the job tries again.
 """
 
 import asyncio
@@ -18,12 +18,16 @@ from appliance.rag.parsed import Answer, Reason, decode
 SECONDS = 120  # wall clock; run time is bounded by the program itself
 OUTPUT_BYTES_MAX = 128 * 1024 * 1024
 _ROOT = Path(__file__).parents[2]
+_MAIN = f"""\
+import sys; sys.path.insert(0, {str(_ROOT)!r})
+from appliance.rag import parse; parse.main()
+"""
 # `-I`: no environment, no folder of the user, no current folder on the path.
 PROGRAM = (
     sys.executable,
     "-I",
     "-c",
-    f"import sys; sys.path.insert(0, {str(_ROOT)!r}); from appliance.rag import parse; parse.main()",
+    _MAIN,
 )
 
 

@@ -6,6 +6,7 @@ connection and never commit.
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from datetime import date
 from uuid import UUID
 
 from psycopg import AsyncConnection
@@ -34,6 +35,7 @@ class Text:
     title: str
     pages: Sequence[str]
     passages: Sequence[NewPassage]
+    meta: Mapping[str, str]  # reference, version, date as its author wrote them
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,8 +105,20 @@ async def replace_text(
     """
     await forget_text(conn, document)
     await conn.execute(
-        "UPDATE document SET kind = %(kind)s, title = %(title)s WHERE id = %(document)s",
-        {"kind": text.kind, "title": text.title, "document": document},
+        """
+        UPDATE document SET kind = %(kind)s, title = %(title)s,
+               reference = coalesce(reference, %(reference)s),
+               version = coalesce(version, %(version)s), dated = coalesce(dated, %(dated)s)
+        WHERE id = %(document)s
+        """,
+        {
+            "kind": text.kind,
+            "title": text.title,
+            "reference": text.meta.get("reference"),
+            "version": text.meta.get("version"),
+            "dated": _date(text.meta.get("date", "")),
+            "document": document,
+        },
     )
     async with conn.cursor() as cur:
         await cur.executemany(
@@ -164,17 +178,20 @@ async def forget_postings(
     )
 
 
-async def next_unread(conn: AsyncConnection, document: int, limit: int) -> list[Unread]:
-    """Return passages of a document that have no vector yet."""
+async def next_unread(
+    conn: AsyncConnection, document: int, after: int, limit: int
+) -> list[Unread]:
+    """Return passages of a document, after one of them, that have no vector yet."""
     async with conn.cursor(row_factory=class_row(Unread)) as cur:
         await cur.execute(
             """
-            SELECT p.id, d.title, p.body FROM passage p JOIN document d ON d.id = p.document_id
-            WHERE p.document_id = %(document)s
+            SELECT p.id, p.ordinal, d.title, p.body
+            FROM passage p JOIN document d ON d.id = p.document_id
+            WHERE p.document_id = %(document)s AND p.ordinal > %(after)s
               AND NOT EXISTS (SELECT FROM passage_vector v WHERE v.passage_id = p.id)
             ORDER BY p.ordinal LIMIT %(limit)s
             """,
-            {"document": document, "limit": limit},
+            {"document": document, "after": after, "limit": limit},
         )
         return await cur.fetchall()
 
@@ -192,18 +209,21 @@ async def insert_vectors(conn: AsyncConnection, vectors: Mapping[int, Sequence[f
         )
 
 
-async def list_unfinished(conn: AsyncConnection) -> list[UUID]:
-    """Return documents on their way, and erasures, that no job will come to."""
-    async with conn.cursor(row_factory=scalar_row) as cur:
-        await cur.execute(
-            """
-            SELECT public_id FROM document d
-            WHERE progress NOT IN ('ready', 'failed') AND NOT EXISTS (
-              SELECT FROM jobs.procrastinate_jobs j
-              WHERE j.status IN ('todo', 'doing') AND j.args ->> 'document' = d.public_id::text)
-            """
-        )
-        return await cur.fetchall()
+async def list_unfinished(conn: AsyncConnection) -> list[tuple[str, UUID]]:
+    """Return task and id of documents and erasures that no job will come to."""
+    found = await conn.execute(
+        """
+        SELECT u.task, u.document FROM (
+          SELECT CASE progress WHEN 'embedding' THEN 'embed' ELSE 'ingest' END AS task,
+                 public_id AS document
+          FROM document WHERE progress NOT IN ('ready', 'failed')
+          UNION ALL SELECT 'forget', document FROM erasure) u
+        WHERE NOT EXISTS (
+          SELECT FROM jobs.procrastinate_jobs j
+          WHERE j.status IN ('todo', 'doing') AND j.args ->> 'document' = u.document::text)
+        """
+    )
+    return await found.fetchall()
 
 
 async def find_erasure(conn: AsyncConnection, document: UUID) -> Erasure | None:
@@ -235,7 +255,44 @@ async def finish_erasure(conn: AsyncConnection, erasure: Erasure) -> None:
     )
 
 
+async def rescue_jobs(conn: AsyncConnection, seconds: int, lost: Sequence[int]) -> list[int]:
+    """Queue again the jobs of workers without a heartbeat, and jobs known to be lost."""
+    async with conn.cursor(row_factory=scalar_row) as cur:
+        await cur.execute(
+            """
+            SELECT j.id FROM jobs.procrastinate_jobs j
+            LEFT JOIN jobs.procrastinate_workers w ON w.id = j.worker_id,
+            LATERAL jobs.procrastinate_retry_job_v2(j.id, now(), NULL, NULL, NULL) again
+            WHERE j.status = 'doing' AND (
+              w.id IS NULL OR w.last_heartbeat < now() - make_interval(secs => %(seconds)s)
+              OR j.id = ANY (%(lost)s))
+            """,
+            {"seconds": seconds, "lost": list(lost)},
+        )
+        return await cur.fetchall()
+
+
+async def list_own_jobs(conn: AsyncConnection, worker: int) -> set[int]:
+    """Return the jobs that a worker is said to work on."""
+    async with conn.cursor(row_factory=scalar_row) as cur:
+        await cur.execute(
+            """
+            SELECT id FROM jobs.procrastinate_jobs
+            WHERE status = 'doing' AND worker_id = %(w)s
+            """,
+            {"w": worker},
+        )
+        return set(await cur.fetchall())
+
+
 async def compact(conn: AsyncConnection, low: int, high: int) -> None:
     """Rewrite the postings of a range of terms into full blocks."""
     await conn.execute("SELECT lex_compact(%(low)s, %(high)s)", {"low": low, "high": high})
     await conn.execute("SELECT lex_fold_counts()")
+
+
+def _date(text: str) -> date | None:
+    try:
+        return date.fromisoformat(text.strip()[:10])
+    except ValueError:
+        return None
