@@ -71,7 +71,7 @@ def _siren(text: bytes, start: int, end: int) -> int:
     before, spaced = text[max(start - 2, 0) : start], text[start + 3 : start + 4] in b" ."
     if spaced and (before[:1].isdigit() and before[1:] in b" ."):
         return _no(start)
-    if _MORE_OF_AMOUNT.match(text, end):
+    if spaced and _MORE_OF_AMOUNT.match(text, end):
         return _no(start)
     return _exactly(checksums.is_siren)(text, start, end)
 
@@ -195,7 +195,7 @@ PATTERNS = (
     Pattern("email", r"@[A-Za-z0-9]", r"[A-Za-z0-9_.+%\-]{1,30}@[A-Za-z0-9.\-]{3,32}", _email),
 )
 
-# The longest end of a text in which a match may have begun: every beginning of a pattern is one.
+# The longest end of a text in which a match may have begun.
 BEGUN = (
     r"(?:\S+"  # a token, an address
     r"|[+0-9][0-9ABab .\-/()]*(?:,| ?[eE][uU]?)?"  # a number
