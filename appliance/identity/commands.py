@@ -19,8 +19,8 @@ def _group() -> None:
 
 @identity.command("provision")
 def provision_realms(
-    settings: Annotated[Path, typer.Argument(help="Settings file: identity.toml.")],
     *,
+    settings: Annotated[Path, typer.Option(help="Settings file: identity.toml.")],
     as_json: Annotated[bool, typer.Option("--json", help="Answer in JSON.")] = False,
 ) -> None:
     """Bring both realms to what is declared; a second call changes nothing."""

@@ -15,6 +15,7 @@ from appliance.site import account, keycloak
 from appliance.site import demo as embedded
 from appliance.site.apply import apply, read_declared
 from appliance.site.demo import SAMPLE, Stack, Wish, prepared, running
+from appliance.site.folder import Folder
 from appliance.site.machine import held
 from appliance.site.postgres import system_user
 
@@ -32,8 +33,8 @@ def _group() -> None:
 @site.command("apply")
 def apply_site(
     declared: Annotated[Path, typer.Argument(help="The declared site: site.toml.")],
-    settings: Annotated[Path, typer.Argument(help="Settings file: apply.toml.")],
     *,
+    settings: Annotated[Path, typer.Option(help="Settings file: apply.toml.")],
     as_json: Annotated[bool, typer.Option("--json", help="Answer in JSON.")] = False,
 ) -> None:
     """Make the site be what is declared; a second call changes nothing."""
@@ -49,8 +50,7 @@ def code(
     directory: Directory = Path("demo"),
 ) -> None:
     """Print the one-time code of the moment."""
-    path = directory / "credentials" / "accounts.json"
-    found = account.find(account.read(path), who)
+    found = account.find(account.read(Folder(directory).accounts), who)
     digits, seconds = account.one_time_code(found, time.time())
     typer.echo(f"{digits}  {found.username}, {seconds} s")
 
