@@ -34,6 +34,7 @@ from appliance.gateway.rulings import Rulings
 from appliance.gateway.running import Running
 from appliance.gateway.upkeep import Upkeep
 from appliance.identity.access import Authenticator
+from appliance.identity.directory import Directory, Service
 from appliance.identity.login import Client, Party
 from appliance.identity.session import Sessions
 from appliance.rag.objects import Objects
@@ -158,6 +159,8 @@ async def _console_state(
     http = await stack.enter_async_context(aiohttp.ClientSession())
     client = Client(settings.realm, settings.client_id, settings.origin, credentials.client)
     party = Party(client, authenticator.keyring, http, credentials.session)
+    service = Service(settings.realm, settings.client_id, credentials.client)
+    await stack.enter_async_context(Directory(pool, service, http))
     gateway = await stack.enter_async_context(Gateway(settings.gateway))
     console = Console(
         settings=settings,
