@@ -18,7 +18,11 @@ from rich.console import Console
 
 from appliance.db.bootstrap import OWNER, bootstrap
 from appliance.db.migrate import migrate
-from appliance.site import keycloak, postgres, processes, programs
+from appliance.identity.provision import provision
+from appliance.settings import ApplySettings, ProvisionSettings, load, read_secret
+from appliance.site import account, keycloak, postgres, processes, programs
+from appliance.site.account import Account
+from appliance.site.apply import apply, read_declared
 from appliance.site.board import Board
 from appliance.site.folder import Folder, choose_ports, prepare, write_settings
 from appliance.site.haproxy import Front, render
@@ -56,7 +60,7 @@ class Stack:
         self.layout, self._wish, self.board = layout, wish, board
         self.folder: Folder = layout.folder
         self.supervisor = Supervisor(self.folder.logs, _environment(self.folder), self._note)
-        self.accounts: Mapping[str, str] = {}
+        self.accounts: Mapping[str, Account] = {}
         self._background: set[asyncio.Task[None]] = set()
 
     async def up(self) -> None:
@@ -65,6 +69,8 @@ class Stack:
         async with asyncio.TaskGroup() as together:
             together.create_task(self._identity())
             together.create_task(self._records())
+        with self.board.phase("Site déclaré : comptes, collections, budgets, politique"):
+            await asyncio.to_thread(self._apply)
         with self.board.phase("Passerelles, console, tâches de fond"):
             async with asyncio.TaskGroup() as together:
                 for name in self.layout.gateway_names:
@@ -87,6 +93,8 @@ class Stack:
         with self.board.phase("Keycloak"):
             home = await asyncio.to_thread(keycloak.install, CACHE)
             await self.supervisor.start(programs.identity(self.layout, home))
+        with self.board.phase("Domaines d’identité"):
+            await asyncio.to_thread(self._provision)
 
     async def _database(self) -> None:
         data, sockets = self.folder.postgres, self.folder.run / "pg"
@@ -107,13 +115,42 @@ class Stack:
         with psycopg.connect(self.layout.database(OWNER)) as conn:
             migrate(conn)
 
+    def _provision(self) -> None:
+        wanted = load(self.folder.toml("identity"), ProvisionSettings)
+        secrets = {
+            "bootstrap": wanted.bootstrap_secret,
+            "provision": wanted.provision_secret,
+            "console": wanted.console_secret,
+            "worker": wanted.worker_secret,
+        }
+        values = {"origin": wanted.origin, "admin_front": ""}
+        found = {name: read_secret(path).decode() for name, path in secrets.items()}
+        provision(wanted.keycloak, values, found)
+
+    def _apply(self) -> None:
+        declared = self._wish.site.read_text("utf-8")
+        self.folder.site.write_text(
+            processes.chosen_model(declared, self.layout.model), "utf-8"
+        )
+        settings = load(self.folder.toml("apply"), ApplySettings)
+        asyncio.run(apply(read_declared(self.folder.site), settings))  # in this thread
+        self.accounts = {
+            a.username: a for a in account.parse(self.folder.accounts.read_bytes())
+        }
+
     async def _records(self) -> None:
         """Make the log once, then start the recorder and the engine that needs nothing."""
         with self.board.phase("Journal et moteur d’extraits"):
-            if not self.folder.log.exists():
-                await self.supervisor.run(programs.init_log(self.layout))
+            if not self.folder.verifier_key.exists():
+                await self._make_log()
             await self.supervisor.start(programs.recorder(self.layout))
             await self.supervisor.start(programs.engine(self.layout))
+
+    async def _make_log(self) -> None:
+        init = programs.init_log(self.layout)
+        await self.supervisor.run(init)
+        *_, last = self.supervisor.last_words(init).splitlines()
+        self.folder.verifier_key.write_text(json.loads(last)["key"] + "\n", "utf-8")
 
     def _in_background(self, program: Program, label: str) -> None:
         async def start() -> None:
@@ -128,6 +165,8 @@ class Stack:
         write_settings(self.folder, "engine", processes.engine(layout))
         write_settings(self.folder, "console", processes.console(layout))
         write_settings(self.folder, "worker", processes.worker(layout))
+        write_settings(self.folder, "identity", processes.identity(layout))
+        write_settings(self.folder, "apply", processes.apply(layout))
         for name in layout.gateway_names:
             write_settings(self.folder, name, processes.gateway(layout, name))
         instance = programs.keycloak_instance(layout)
@@ -144,7 +183,7 @@ class Stack:
             "origin": self.layout.origin,
             "supervisor": os.getpid(),
             "pids": pids,
-            "accounts": self.accounts,
+            "accounts": {name: one.role for name, one in self.accounts.items()},
             "settings": {path.stem: str(path) for path in self.folder.settings.glob("*.toml")},
         }
         fresh = self.folder.stack.with_suffix(".new")
@@ -166,7 +205,7 @@ def _front(layout: Layout) -> Front:
 
 
 def _environment(folder: Folder) -> dict[str, str]:
-    """Return the environment of every program: nothing of the caller's but where programs are."""
+    """Return the environment of every program: of the caller's, only where programs are."""
     return {
         "PATH": f"{os.environ.get('PATH', '/usr/bin:/bin')}:/usr/sbin",
         "HOME": str(folder.root),

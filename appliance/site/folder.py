@@ -81,6 +81,21 @@ class Folder:
         return self.root / "policy.json"
 
     @property
+    def accounts(self) -> Path:
+        """Generated passwords and one-time code secrets of the demo's people."""
+        return self.credentials / "accounts.json"
+
+    @property
+    def site(self) -> Path:
+        """The declared site, as it was applied."""
+        return self.root / "site.toml"
+
+    @property
+    def verifier_key(self) -> Path:
+        """Key that verifies the log, as on the installation report."""
+        return self.root / "verifier-key"
+
+    @property
     def stack(self) -> Path:
         """What runs: address, pids, accounts, settings files."""
         return self.root / "stack.json"

@@ -104,7 +104,7 @@ def console(layout: Layout) -> Settings:
         "history_key": folder.secret("history-key"),
         "objects": folder.objects,
         "object_key": folder.secret("object-key"),
-        "log_key": folder.log / "verifier-key",
+        "log_key": folder.verifier_key,
         "realm": layout.realm,
     }
 
@@ -122,3 +122,36 @@ def worker(layout: Layout) -> Settings:
         "embedding_model": EMBEDDING_MODEL,
         "realm": layout.realm,
     }
+
+
+def identity(layout: Layout) -> Settings:
+    """Return the settings of `casemate identity provision`."""
+    folder = layout.folder
+    return {
+        "keycloak": f"http://127.0.0.1:{layout.ports['keycloak']}/auth",
+        "origin": layout.origin,
+        "bootstrap_secret": folder.secret("bootstrap"),
+        "provision_secret": folder.secret("provision-client"),
+        "console_secret": folder.secret("console-client"),
+        "worker_secret": folder.secret("worker-client"),
+    }
+
+
+def apply(layout: Layout) -> Settings:
+    """Return the settings of `casemate site apply`."""
+    folder = layout.folder
+    return {
+        "keycloak": f"http://127.0.0.1:{layout.ports['keycloak']}/auth",
+        "provision_secret": folder.secret("provision-client"),
+        "database": layout.database("casemate_worker"),
+        "recorder": folder.socket("recorder"),
+        "policy": folder.policy,
+        "accounts": folder.accounts,
+    }
+
+
+def chosen_model(declared: str, model: str | None) -> str:
+    """Return the text of a declared site with its default model replaced, when one is given."""
+    if model is None:
+        return declared
+    return declared.replace(f'default_model = "{EXTRACTIVE}"', f'default_model = "{model}"', 1)

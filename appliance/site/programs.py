@@ -1,4 +1,4 @@
-"""The programs of one stack, as the supervisor runs them: command line, probe, bounds of time."""
+"""The programs of one stack as the supervisor runs them: command line, probe, patience."""
 
 import asyncio
 import signal
@@ -60,8 +60,15 @@ async def _lives() -> bool:
 
 def _own(layout: Layout, name: str, words: list[str], ready: Probe) -> Program:
     """Return one of our own processes: a command of `casemate` with its settings file."""
-    argv = [CASEMATE, *words, str(layout.folder.toml(name))]
+    argv = [CASEMATE, *words, "--settings", str(layout.folder.toml(name))]
     return Program(name, argv, ready, sockets=[str(layout.folder.socket(name))])
+
+
+def init_log(layout: Layout) -> Program:
+    """Return what makes the log and its key, once, and prints the key that verifies it."""
+    settings = str(layout.folder.toml("recorder"))
+    argv = [CASEMATE, "audit", "init", "--settings", settings, "--json"]
+    return Program("audit-init", argv, _lives)
 
 
 def recorder(layout: Layout) -> Program:
