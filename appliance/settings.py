@@ -246,6 +246,12 @@ class RecorderSettings(_Strict):
     checkpoint_interval: PositiveFloat = 10
     """Seconds between checkpoints, when the log grew."""
 
+    reattach_timeout: PositiveFloat = 10
+    """Seconds that a gateway has to come back before its open requests are closed."""
+
+    segment_bytes: PositiveInt = 64 << 20
+    """Size of a segment of the journal, written ahead with zeros."""
+
 
 Model = TypeVar("Model", bound=BaseModel)
 

@@ -20,6 +20,8 @@ from psycopg.conninfo import make_conninfo
 from appliance.db.bootstrap import OWNER, WORKER, bootstrap
 from appliance.db.migrate import migrate
 
+pytest_plugins = ["tests.recording"]
+
 TEMPLATE, COPY = "casemate_test_template", "casemate_test"
 
 

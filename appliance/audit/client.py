@@ -9,9 +9,7 @@ is closed here.
 """
 
 import asyncio
-import base64
 import contextlib
-import hashlib
 import itertools
 import secrets
 import time
@@ -22,7 +20,7 @@ from typing import TypeVar, cast
 
 import msgspec
 
-from appliance.audit.event import Event, Intent, Interrupted
+from appliance.audit.event import NO_TEXT, Event, Intent, Interrupted
 from appliance.audit.frame import (
     EVENTS_MAX,
     READ_MAX,
@@ -49,7 +47,6 @@ TICK = 0.1  # seconds between two looks at what waits too long
 _ANSWER_BYTES_MAX = 1 << 26
 
 _prefix, _count = secrets.token_hex(10), itertools.count()
-_NOTHING = base64.b64encode(hashlib.sha256(b"").digest()).decode()
 
 Body = TypeVar("Body")
 Question = Status | Read | Prove | Unseal
@@ -120,6 +117,7 @@ class RecorderClient(asyncio.Protocol):
         self._decode = msgspec.json.Decoder(Answer).decode
         self._tasks: list[asyncio.Task[None]] = []
         self._lost = asyncio.Event()
+        self._refusal: RefusedError | None = None
         self.stopped = False
 
     # connecting
@@ -129,6 +127,7 @@ class RecorderClient(asyncio.Protocol):
 
         Raises:
             RecorderError: The recorder stayed away for `patience` seconds.
+            RefusedError: This user may not speak to it.
         """
         self._lost.set()
         self._tasks = [
@@ -141,6 +140,9 @@ class RecorderClient(asyncio.Protocol):
         except TimeoutError as exc:
             await self.close()
             raise RecorderError("the recorder is away") from exc
+        if self._refusal:
+            await self.close()
+            raise self._refusal
 
     async def close(self) -> None:
         """Leave. What has no answer fails."""
@@ -319,9 +321,9 @@ class RecorderClient(asyncio.Protocol):
                 self._transport.abort()
 
     def _deliver(self, answer: Answer) -> None:
-        if answer.stopped is not None:
-            self._attached.set()
-            self._tell_stop(stopped=answer.stopped)
+        if not answer.ref:
+            self._hear(answer)
+            return
         one = self._waiting.pop(answer.ref, None)
         if one is None or one.future.done():
             self._close_unserved(answer, one)
@@ -330,11 +332,15 @@ class RecorderClient(asyncio.Protocol):
         else:
             one.future.set_result(answer)
 
-    def _tell_stop(self, *, stopped: bool) -> None:
-        if stopped != self.stopped:
-            self.stopped = stopped
+    def _hear(self, answer: Answer) -> None:
+        """Take in the answer to `attach`, or a change of the stop state."""
+        self._attached.set()
+        if answer.error:
+            self._refusal = RefusedError(answer.error, answer.detail)
+        elif answer.stopped is not None and answer.stopped != self.stopped:
+            self.stopped = answer.stopped
             if self._on_stop:
-                self._on_stop(stopped)
+                self._on_stop(answer.stopped)
 
     def _close_unserved(self, answer: Answer, one: _Waiting | None) -> None:
         """End the request of an intent that was admitted, and that nobody waits for."""
@@ -346,7 +352,7 @@ class RecorderClient(asyncio.Protocol):
 def unserved(intent: Intent) -> Interrupted:
     """Return the end of a request for which no model was asked."""
     return Interrupted(
-        actor=intent.actor, answer=_NOTHING, completion_tokens=0, duration=0,
+        actor=intent.actor, answer=NO_TEXT, completion_tokens=0, duration=0,
         finish="not_served", flags=[], id=new_id(), label=intent.label, prompt_tokens=0,
         request=intent.request, spend={}, status=0,
     )  # fmt: skip

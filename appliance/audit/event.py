@@ -9,6 +9,8 @@ costs a third of a dictionary whose keys are matched against a pattern. The othe
 fields of `Fact`, one generated struct for each entry of `Kind`.
 """
 
+import base64
+import hashlib
 import string
 from enum import StrEnum
 from typing import TYPE_CHECKING, Annotated, ClassVar, Literal, Self, Union, cast
@@ -73,6 +75,9 @@ class Kind(StrEnum):
 
 
 OWN = frozenset({Kind.AUDIT_DEGRADED, Kind.AUDIT_START, Kind.AUDIT_STOP, Kind.CLOCK_STEP})
+
+
+NO_TEXT = base64.b64encode(hashlib.sha256(b"").digest()).decode()  # where no text left
 
 
 def is_id(text: str) -> bool:
@@ -193,17 +198,17 @@ def fact(
     return FACTS[kind](actor=actor, id=event_id, label=label, request=request, data=data)
 
 
+def type_of(struct: type[msgspec.Struct]) -> str:
+    """Return the type that a struct stands for, such as `casemate.llm.request.v1`."""
+    return str(struct.__struct_config__.tag)
+
+
 def event_type(event: "Event") -> str:
-    """Return its type, such as `casemate.llm.request.v1`."""
-    return str(type(event).__struct_config__.tag)
+    """Return the type of an event."""
+    return type_of(type(event))
 
 
-TYPES = frozenset(
-    {
-        *(str(struct.__struct_config__.tag) for struct in HOT),
-        *FACTS,
-    }
-)
+TYPES = frozenset({*map(type_of, HOT), *FACTS})
 
 encode = msgspec.json.Encoder(order="sorted").encode
 _decode = msgspec.json.Decoder(Event).decode

@@ -166,6 +166,21 @@ class Publisher:
         _check_published(index, head)
         return self._entries(tile_at(0, index // WIDTH, head.size))[index % WIDTH]
 
+    def entries(self, start: int, limit: int) -> list[bytes]:
+        """Return published leaves from `start` on, at most `limit`; a bundle is read once.
+
+        Raises:
+            VerificationError: The first one is not published.
+        """
+        size = self.head.size
+        _check_published(start, self.head)
+        end = min(start + limit, size)
+        found: list[bytes] = []
+        for index in range(start // WIDTH, -(-end // WIDTH)):
+            found += self._entries(tile_at(0, index, size))
+        first = start - start % WIDTH
+        return found[start - first : end - first]
+
     def _recover(self, head: Checkpoint) -> Frontier:
         levels = range(-(-head.size.bit_length() // 8))
         try:
