@@ -1,23 +1,23 @@
 """The command `casemate`. The command lines of the domains are wired together here.
 
+A domain is imported when its command is named: a process pays for its own imports only.
 Exit codes: 0 done, 1 refused with a message, 2 wrong usage, 70 a defect or a broken machine.
-An uncaught exception would exit with 1 too, and systemd could not tell the two apart.
+An uncaught exception would exit with 1 too: systemd could not tell the two apart.
 """
 
 import logging
 import sys
 from enum import StrEnum
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
 import typer
 from pydantic import BaseModel
+from typer.core import TyperGroup
+from typer.main import get_command
 
-from appliance.console.commands import commands as console
 from appliance.errors import ApplianceError
-from appliance.gateway.commands import commands as gateway
-from appliance.identity.commands import identity
-from appliance.rag.commands import documents_app, parse_document, worker_app
 from appliance.settings import (
     ConsoleSettings,
     EngineSettings,
@@ -26,55 +26,57 @@ from appliance.settings import (
     WorkerSettings,
     load,
 )
-from appliance.site.commands import demo, site
 
 log = logging.getLogger(__name__)
 EXIT_REFUSED, EXIT_DEFECT = 1, 70  # 70: EX_SOFTWARE of sysexits.h
-
-app = typer.Typer(no_args_is_help=True, pretty_exceptions_enable=False, add_completion=False)
-settings = typer.Typer(no_args_is_help=True, help="Settings files.")
-app.add_typer(settings, name="settings")
-
-
-def _create_gateway(wanted: GatewaySettings) -> Any:
-    from appliance.app import create_gateway  # noqa: PLC0415 - other commands need no HTTP
-
-    return create_gateway(wanted)
+DOMAINS = {  # command -> where it is: a Typer, a function,
+    "audit": ("audit", "app"), "console": ("console", "commands"), "demo": ("site", "demo"),
+    "documents": ("rag", "documents_app"), "gateway": ("gateway", "commands"),
+    "identity": ("identity", "identity"), "parse": ("rag", "parse_document"),
+    "site": ("site", "site"), "smoke": ("site", "smoke"), "worker": ("rag", "worker_app"),
+}  # fmt: skip
 
 
-def _create_console(wanted: ConsoleSettings) -> Any:
-    from appliance.app import create_console  # noqa: PLC0415 - other commands need no HTTP
+def commands_of(name: str) -> Any:
+    """Import and return a command of `DOMAINS`."""
+    domain, place = DOMAINS[name]
+    found = getattr(import_module(f"appliance.{domain}.commands"), place)
+    if place == "commands":  # of a server, which app.py builds
+        found = found(getattr(import_module("appliance.app"), f"create_{name}"))
+    if not isinstance(found, typer.Typer):
+        function, found = found, typer.Typer(add_completion=False)
+        found.command(name)(function)
+    return get_command(found)
 
-    return create_console(wanted)
 
+class Domains(TyperGroup):
+    """The commands of the domains, beside those of this file."""
 
-app.add_typer(gateway(_create_gateway), name="gateway")
-app.add_typer(console(_create_console), name="console")
-app.add_typer(worker_app, name="worker")
-app.add_typer(documents_app, name="documents")
-app.command("parse")(parse_document)
-app.add_typer(identity, name="identity")
-app.add_typer(demo, name="demo")
-app.add_typer(site, name="site")
+    def list_commands(self, ctx: Any) -> list[str]:  # noqa: D102 - TyperGroup documents it
+        return sorted([*super().list_commands(ctx), *DOMAINS])
+
+    def get_command(self, ctx: Any, cmd_name: str) -> Any:  # noqa: D102 - as above
+        return (
+            commands_of(cmd_name) if cmd_name in DOMAINS else super().get_command(ctx, cmd_name)
+        )
 
 
 class Part(StrEnum):
     """A process with a settings file."""
 
-    GATEWAY = "gateway"
-    CONSOLE = "console"
-    WORKER = "worker"
-    ENGINE = "engine"
-    RECORDER = "recorder"
+    GATEWAY, CONSOLE, WORKER = "gateway", "console", "worker"
+    ENGINE, RECORDER = "engine", "recorder"
 
 
 MODELS: dict[Part, type[BaseModel]] = {
-    Part.GATEWAY: GatewaySettings,
-    Part.CONSOLE: ConsoleSettings,
-    Part.WORKER: WorkerSettings,
-    Part.ENGINE: EngineSettings,
-    Part.RECORDER: RecorderSettings,
-}
+    Part.GATEWAY: GatewaySettings, Part.CONSOLE: ConsoleSettings, Part.WORKER: WorkerSettings,
+    Part.ENGINE: EngineSettings, Part.RECORDER: RecorderSettings,
+}  # fmt: skip
+app = typer.Typer(
+    cls=Domains, no_args_is_help=True, pretty_exceptions_enable=False, add_completion=False
+)
+settings = typer.Typer(no_args_is_help=True, help="Settings files.")
+app.add_typer(settings, name="settings")
 
 
 @settings.command("check")

@@ -13,6 +13,7 @@ from rich.console import Console
 from appliance.settings import ApplySettings, load
 from appliance.site import account, keycloak
 from appliance.site import demo as embedded
+from appliance.site import smoke as smoking
 from appliance.site.apply import apply, read_declared
 from appliance.site.demo import SAMPLE, Stack, Wish, prepared, running
 from appliance.site.folder import Folder
@@ -85,6 +86,11 @@ def run(  # noqa: PLR0913 - one option per word of `make demo`
     wish = Wish(directory, port, gateways, model, vectors, site.resolve())
     with held(directory) as holder:
         asyncio.run(_serve(wish, holder, Console()))
+
+
+def smoke() -> None:
+    """Start a stack on free ports, ask once, verify the receipt, stop."""
+    asyncio.run(smoking.smoke(Console()))
 
 
 async def _serve(wish: Wish, holder: int | None, console: Console) -> None:

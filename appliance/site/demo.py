@@ -19,6 +19,8 @@ from rich.console import Console
 from appliance.db.bootstrap import OWNER, bootstrap
 from appliance.db.migrate import migrate
 from appliance.identity.provision import provision
+from appliance.rag.importing import import_folder
+from appliance.rag.objects import Objects
 from appliance.settings import ApplySettings, ProvisionSettings, load, read_secret
 from appliance.site import account, keycloak, postgres, processes, programs
 from appliance.site.account import Account
@@ -30,13 +32,14 @@ from appliance.site.machine import observe
 from appliance.site.preflight import check
 from appliance.site.processes import Layout
 from appliance.site.program import Program
-from appliance.site.store import make_identity_database
-from appliance.site.supervisor import Supervisor
+from appliance.site.store import make_identity_database, progress
+from appliance.site.supervisor import StartError, Supervisor
 
 CLONE = Path(__file__).parents[2]
 CACHE = CLONE / "build"  # Keycloak, built once for every stack of this clone
 VLLM_PYTHON = CLONE / ".venv-vllm" / "bin" / "python"
 SAMPLE = Path(__file__).parent / "sample"
+READING = 120.0  # seconds for the sample documents
 MODEL = "mistral"  # name under which a model folder is offered
 
 
@@ -79,6 +82,45 @@ class Stack:
                 together.create_task(self.supervisor.start(programs.console(self.layout)))
                 together.create_task(self.supervisor.start(programs.worker(self.layout)))
                 together.create_task(self.supervisor.start(programs.front(self.layout)))
+        with self.board.phase("Documents : recherche par mots"):
+            await asyncio.to_thread(self._import)
+            await self._searchable()
+        self._start_engines()
+
+    def _import(self) -> None:
+        """Deposit the sample documents; what is already there stays."""
+        samples = self._wish.site.parent / "documents"
+        if samples.is_dir():
+            asyncio.run(self._deposit(samples))  # in this thread
+
+    async def _deposit(self, samples: Path) -> None:
+        objects = Objects(self.folder.objects, read_secret(self.folder.secret("object-key")))
+        database = self.layout.database("casemate_worker")
+        async with await psycopg.AsyncConnection.connect(database, autocommit=True) as conn:
+            async for one in import_folder(conn, objects, samples):
+                if one.problem:
+                    raise StartError(f"{one.collection}/{one.name} : {one.problem}")
+
+    async def _searchable(self) -> None:
+        """Wait until no document waits to be read."""
+        database = self.layout.database("casemate_worker")
+        deadline = time.monotonic() + READING
+        while (found := await asyncio.to_thread(progress, database)).waiting:
+            if time.monotonic() > deadline:
+                raise StartError(f"{found.waiting} documents attendent encore d’être lus")
+            await asyncio.sleep(0.2)
+
+    def _start_engines(self) -> None:
+        """Start what loads for minutes: until then answers are extracts, found by words."""
+        if self._wish.vectors:
+            self._in_background(
+                programs.embedder(self.layout, VLLM_PYTHON), "Vecteurs (vLLM sur processeur)"
+            )
+        if self._wish.model:
+            self._in_background(
+                programs.chat(self.layout, VLLM_PYTHON, self._wish.model),
+                f"Modèle {self._wish.model.name} (vLLM sur processeur)",
+            )
 
     async def down(self) -> None:
         """Stop everything."""
@@ -142,15 +184,9 @@ class Stack:
         """Make the log once, then start the recorder and the engine that needs nothing."""
         with self.board.phase("Journal et moteur d’extraits"):
             if not self.folder.verifier_key.exists():
-                await self._make_log()
+                await self.supervisor.run(programs.init_log(self.layout))
             await self.supervisor.start(programs.recorder(self.layout))
             await self.supervisor.start(programs.engine(self.layout))
-
-    async def _make_log(self) -> None:
-        init = programs.init_log(self.layout)
-        await self.supervisor.run(init)
-        *_, last = self.supervisor.last_words(init).splitlines()
-        self.folder.verifier_key.write_text(json.loads(last)["key"] + "\n", "utf-8")
 
     def _in_background(self, program: Program, label: str) -> None:
         async def start() -> None:

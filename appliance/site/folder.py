@@ -93,7 +93,7 @@ class Folder:
     @property
     def verifier_key(self) -> Path:
         """Key that verifies the log, as on the installation report."""
-        return self.root / "verifier-key"
+        return self.log / "verifier-key"
 
     @property
     def stack(self) -> Path:

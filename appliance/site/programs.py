@@ -65,9 +65,8 @@ def _own(layout: Layout, name: str, words: list[str], ready: Probe) -> Program:
 
 
 def init_log(layout: Layout) -> Program:
-    """Return what makes the log and its key, once, and prints the key that verifies it."""
-    settings = str(layout.folder.toml("recorder"))
-    argv = [CASEMATE, "audit", "init", "--settings", settings, "--json"]
+    """Return what makes the log and its key, once."""
+    argv = [CASEMATE, "audit", "init", "--settings", str(layout.folder.toml("recorder"))]
     return Program("audit-init", argv, _lives)
 
 

@@ -1,7 +1,10 @@
 """Every SQL statement of the site domain: what the supervisor asks of PostgreSQL."""
 
+from dataclasses import dataclass
+
 import psycopg
 from psycopg import sql
+from psycopg.rows import class_row
 
 
 def make_identity_database(server: str, name: str, password: str) -> None:
@@ -28,3 +31,29 @@ def version(server: str) -> str:
         row = conn.execute("SELECT version()").fetchone()
     assert row is not None
     return str(row[0])
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """Where the documents of the site stand."""
+
+    waiting: int  # not yet found by their words
+    searchable: int  # found by their words; some also by their vectors
+    ready: int  # of which all is done
+    failed: int
+
+
+def progress(database: str) -> Progress:
+    """Count the documents by what is done with them, as the worker's role."""
+    with psycopg.connect(database, row_factory=class_row(Progress)) as conn:
+        row = conn.execute(
+            """
+            SELECT count(*) FILTER (WHERE progress IN ('waiting', 'parsing')) AS waiting,
+                   count(*) FILTER (WHERE progress IN ('embedding', 'ready')) AS searchable,
+                   count(*) FILTER (WHERE progress = 'ready') AS ready,
+                   count(*) FILTER (WHERE progress = 'failed') AS failed
+              FROM document
+            """
+        ).fetchone()
+    assert row is not None
+    return row
