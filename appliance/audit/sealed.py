@@ -71,7 +71,7 @@ class SealedKeys:
     def __init__(self, folder: Path, size: int) -> None:
         """Open the folder; `recover` comes before the first write."""
         self.files = segments.Segments(folder, size // SLOT_BYTES * SLOT_BYTES)
-        self._written = False
+        self._slots: list[tuple[int, bytes]] = []  # not written yet
 
     def recover(self, size: int) -> None:
         """Free the slots of leaves that did not become durable.
@@ -90,23 +90,23 @@ class SealedKeys:
         used = bisect_left(_Indexes(self.files, first), size)
         self.files.resume(first, (used + 1) * SLOT_BYTES)
 
-    def write(self, index: int, sealed: bytes) -> None:
-        """Write a key; indexes ascend. Nothing is durable before `sync`."""
-        if not self.files.fits(SLOT_BYTES):
-            self.sync()
-            self.files.roll(index, _HEADER)
-        self.files.write(encode(index, sealed))
-        self._written = True
+    def add(self, index: int, sealed: bytes) -> None:
+        """Take a key; indexes ascend. It is durable after `write`."""
+        self._slots.append((index, encode(index, sealed)))
 
-    def sync(self) -> None:
-        """Make durable what was written, if anything was.
+    def write(self) -> None:
+        """Make durable what was taken, if anything was.
 
         Raises:
             OSError: See `segments`.
         """
-        if self._written:
+        while self._slots:
+            if not self.files.fits(SLOT_BYTES):
+                self.files.roll(self._slots[0][0], _HEADER)
+            fit = (self.files.limit - self.files.end) // SLOT_BYTES
+            self.files.write(b"".join([slot for _, slot in self._slots[:fit]]))
             self.files.sync()
-            self._written = False
+            del self._slots[:fit]
 
     def read(self, index: int) -> bytes:
         """Return the key that came with a leaf.

@@ -51,7 +51,8 @@ class Segments:
         self._ready = -1  # descriptor of the prepared segment
         self._preparing = False
         self.end = 0  # bytes of the current segment that are in use
-        self.limit = 0  # bytes of it that are on the disk
+        self.limit = 0  # bytes of it that may be used
+        self._filled = 0  # bytes of it that are on the disk
         self.failed = False
 
     def close(self) -> None:
@@ -88,7 +89,7 @@ class Segments:
         self._first, self.end = first, end
         size = os.fstat(self._fd).st_size
         written = end + len(os.pread(self._fd, max(0, size - end), end).rstrip(b"\0"))
-        self.limit = max(size, self._size)
+        self.limit = self._filled = max(size, self._size)
         _write_zeros(self._fd, end, written)
         _write_zeros(self._fd, size, self.limit)
         # Also when nothing changed: the last record may have been read from the page cache
@@ -110,7 +111,7 @@ class Segments:
             written = os.pwrite(self._fd, rest, self.end)
             self.end += written
             rest = rest[written:]
-        self.limit = max(self.limit, self.end)
+        self._filled = max(self._filled, self.end)
         self.failed = False
 
     def sync(self) -> None:
@@ -145,7 +146,7 @@ class Segments:
     @property
     def room(self) -> int:
         """Bytes that are on the disk already, for records to come."""
-        return self.limit - self.end + (self._size if self._ready >= 0 else 0)
+        return self._filled - self.end + (self._size if self._ready >= 0 else 0)
 
     @property
     def wants_next(self) -> bool:
@@ -181,7 +182,8 @@ class Segments:
         if self._fd >= 0:
             os.close(self._fd)
         self._fd, self._first, self._ready = fd, first, -1
-        self.end, self.limit = len(head), max(len(head), os.fstat(fd).st_size)
+        self.end, self._filled = len(head), os.fstat(fd).st_size
+        self.limit = max(self._size, self._filled)
         self.failed = False
 
     def _new(self, name: str, size: int) -> int:

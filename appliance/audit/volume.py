@@ -175,7 +175,7 @@ class Volume:
             OSError: What reached the disk is unknown: the process has to end.
         """
         record = journal.encode(leaves)
-        self.sealed.sync()
+        self.sealed.write()
         if not self._files.fits(len(record)):
             self._files.roll(self.size, journal.header(self.size))
         self._files.write(record)

@@ -95,7 +95,6 @@ class Writer:
             LifecycleError: It contradicts the log.
             BudgetError: A hard limit would be passed.
             StoppedError: An intent, while the service is stopped.
-            OSError: The key could not be written.
         """
         text = encode(event)
         if len(text) > EVENT_BYTES_MAX or not is_id(event.id):
@@ -110,7 +109,7 @@ class Writer:
             self._step(at, mono)
         apply(self.admission, event, at)
         if sealed is not None:
-            self.volume.sealed.write(self.admission.size, sealed)
+            self.volume.sealed.add(self.admission.size, sealed)
         return self._place(event.id, text, digest, (at, mono), uid)
 
     def record(self, kind: Kind, **data: str | int) -> int:

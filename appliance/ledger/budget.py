@@ -74,8 +74,11 @@ class Budget(msgspec.Struct):
 
         A period in which nothing is held any more may be forgotten; what is held keeps it.
         """
-        for of_kind, start in zip(self.counts, starts, strict=True):
-            count = of_kind.get(start)
+        days, weeks, months, totals = self.counts
+        for count in (
+            days.get(starts[0]), weeks.get(starts[1]),
+            months.get(starts[2]), totals.get(starts[3]),
+        ):  # fmt: skip
             if count is not None:
                 count.reserved -= held
                 count.used += used
