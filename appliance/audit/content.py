@@ -30,6 +30,7 @@ from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 from appliance.errors import FormatError, VerificationError
 
 Part = Literal["question", "answer"]
+PARTS: tuple[Part, Part] = ("question", "answer")
 
 KEY_BYTES = 32
 SEALED_BYTES_MAX = 256

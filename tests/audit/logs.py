@@ -4,7 +4,7 @@ import base64
 from collections.abc import Sequence
 from pathlib import Path
 
-from appliance.audit import publisher
+from appliance.audit import publisher, volume
 from appliance.audit.content import ContentKey, commit
 from appliance.audit.event import BudgetChange, Completion, Event, Intent, Leaf
 from appliance.audit.key import Signer
@@ -16,6 +16,7 @@ SIGNER = Signer(ORIGIN, SEED)
 VERIFIER_KEY = SIGNER.verifier.text()
 QUESTION = "Quel est le délai de réponse à une demande de congé ?"
 ANSWER = "Le délai est de deux mois [1]. Au-delà, le silence vaut accord [2]."
+SEGMENT_BYTES = 64 << 10
 START = 1_795_420_800_000_000  # 23 November 2026, in microseconds
 POLICY = base64.b64encode(bytes(32)).decode()
 
@@ -81,3 +82,15 @@ def publish(folder: Path, stored: Sequence[bytes]) -> publisher.Publisher:
     running.open([], 0)
     running.publish(stored, [leaf_hash(one) for one in stored])
     return running
+
+
+def write(folder: Path, stored: Sequence[bytes], signed: int | None = None) -> Path:
+    """Write a whole log: its journal in segments, and published as far as `signed` leaves."""
+    directory = folder / "log"
+    directory.mkdir()
+    volume.create(directory, SEED, SEGMENT_BYTES)
+    with volume.locked(directory, SEGMENT_BYTES) as locked:
+        for at in range(0, len(stored), 7):
+            locked.append(stored[at : at + 7])
+    publish(folder, stored[:signed])
+    return directory

@@ -1,0 +1,262 @@
+"""Command line of the signed log: `casemate audit …`."""
+
+import asyncio
+import json
+import os
+import secrets
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from appliance.audit import falsify as falsifier
+from appliance.audit import publisher, recorder, volume
+from appliance.audit.archive import TamperedError
+from appliance.audit.checkpoint import Checkpoint, open_checkpoint
+from appliance.audit.client import RecorderClient
+from appliance.audit.content import PARTS, Part, open_sealed
+from appliance.audit.falsify import Kind
+from appliance.audit.key import SEED_BYTES, Verifier, verifier_key
+from appliance.audit.receipt import SUFFIX, Verified, check, page, page_digest, receipt_file
+from appliance.audit.verdict import (
+    Language,
+    tampered_facts,
+    tampered_text,
+    whole_facts,
+    whole_text,
+)
+from appliance.audit.verify import EXIT_TAMPERED, Trust
+from appliance.audit.verify import verify as verify_log
+from appliance.errors import FormatError, VerificationError
+from appliance.settings import RecorderSettings, SettingsError, load, read_secret
+
+app = typer.Typer(no_args_is_help=True, help="The signed log.")
+receipt = typer.Typer(no_args_is_help=True, help="Receipts of answers.")
+app.add_typer(receipt, name="receipt")
+
+VERIFIER_KEY = "verifier-key"
+PAGE = "verify_receipt.py"
+FR, EN = Language.FR, Language.EN
+
+CREATED = {
+    FR: "Journal créé : {directory}\nClé à porter au procès-verbal : {key}",
+    EN: "Log created: {directory}\nKey for the installation report: {key}",
+}
+FALSIFIED = {
+    FR: "Copie falsifiée : {copy}\n  Événement {record} ({kind})\n  avant  {before}\n"
+    "  après  {after}",
+    EN: "Falsified copy: {copy}\n  Event {record} ({kind})\n  before {before}\n"
+    "  after  {after}",
+}
+SAVED = {
+    FR: "Reçu de l’événement {record} : {receipt}\n"
+    "Page pour le vérifier sans Casemate : {page}\n  SHA-256 {sha256}",
+    EN: "Receipt of event {record}: {receipt}\nPage to check it without Casemate: {page}\n"
+    "  SHA-256 {sha256}",
+}
+CHECKED = {
+    FR: "Reçu authentique : événement {record} de {origin}, parmi {signed} signés.\n"
+    "  Textes comparés : {texts}",
+    EN: "The receipt is authentic: event {record} of {origin}, among {signed} signed.\n"
+    "  Texts compared: {texts}",
+}
+
+SettingsFile = Annotated[Path, typer.Option("--settings", help="recorder.toml")]
+AsJson = Annotated[bool, typer.Option("--json", help="Answer for programs.")]
+Lang = Annotated[Language, typer.Option("--language", help="Of the answer for people.")]
+Key = Annotated[
+    str, typer.Option("--key", help="Verifier key of the installation report, or its file.")
+]
+Earlier = Annotated[
+    list[Path] | None,
+    typer.Option(exists=True, help="Checkpoint kept elsewhere; may be repeated."),
+]
+Receipts = Annotated[
+    list[Path] | None,
+    typer.Option("--receipt", exists=True, help="Receipt kept elsewhere; may be repeated."),
+]
+TimeZone = Annotated[str, typer.Option(help="In which the periods of budgets begin.")]
+TextFile = Annotated[Path | None, typer.Option(exists=True, help="File with the text.")]
+
+
+@app.command()
+def init(settings: SettingsFile, *, as_json: AsJson = False, language: Lang = FR) -> None:
+    """Make the key of this machine and an empty log. Neither is ever overwritten."""
+    config = load(settings, RecorderSettings)
+    seed = secrets.token_bytes(SEED_BYTES)
+    key = verifier_key(config.origin, seed)
+    if os.path.lexists(config.directory / volume.KEY):
+        raise volume.VolumeError(
+            f"{config.directory / volume.KEY} exists and is not overwritten"
+        )
+    publisher.create(config.last_signed, config.origin)
+    volume.create(config.directory, seed, config.segment_bytes)
+    publisher.write_files(config.directory, {VERIFIER_KEY: f"{key}\n".encode()})
+    _print(CREATED[language], {"directory": str(config.directory), "key": key}, as_json=as_json)
+
+
+@app.command("recorder")
+def run_recorder(settings: SettingsFile) -> None:
+    """Run the recorder in the foreground, until it is told to end or a write fails."""
+    recorder.run(load(settings, RecorderSettings))
+
+
+@app.command()
+def verify(  # noqa: PLR0913 - one option for each thing that an auditor may bring
+    log: Annotated[
+        Path, typer.Argument(exists=True, help="Folder of a log, or recorder.toml.")
+    ],
+    key: Key,
+    *,
+    since: Earlier = None,
+    receipts: Receipts = None,
+    time_zone: TimeZone = "Europe/Paris",
+    as_json: AsJson = False,
+    language: Lang = FR,
+) -> None:
+    """Check that the whole log is what was signed. Changes nothing.
+
+    Ends with 0 when it is, 1 when it was tampered with, 2 on wrong usage, 3 when it is not
+    signed as it should be, 4 when there is something else to remark.
+    """
+    verifier = _verifier(key)
+    earlier = [open_checkpoint(path.read_bytes(), verifier) for path in since or []]
+    proved = [check(path.read_bytes(), verifier.text()) for path in receipts or []]
+    earlier += [one.head for one in proved]
+    directory = log
+    if log.is_file():
+        config = load(log, RecorderSettings)
+        directory, time_zone = config.directory, config.time_zone
+        earlier.append(_last_signed(config.last_signed))
+    trust = Trust(verifier, earlier, {one.index: one.stored for one in proved}, time_zone)
+    try:
+        report = verify_log(directory, trust)
+    except TamperedError as exc:
+        _answer(tampered_text(exc, language), tampered_facts(exc), as_json=as_json)
+        raise typer.Exit(EXIT_TAMPERED) from exc
+    _answer(whole_text(report, trust, language), whole_facts(report, trust), as_json=as_json)
+    raise typer.Exit(report.exit_code)
+
+
+@app.command()
+def falsify(  # noqa: PLR0913 - as above
+    log: Annotated[Path, typer.Argument(exists=True, file_okay=False, help="Not changed.")],
+    *,
+    out: Annotated[Path, typer.Option(help="Folder of the copy, to be made.")],
+    kind: Annotated[Kind, typer.Option(help="What to do.")] = Kind.RECORD,
+    record: Annotated[
+        int | None, typer.Option(help="Index; the last answer's if absent.")
+    ] = None,
+    as_json: AsJson = False,
+    language: Lang = FR,
+) -> None:
+    """Copy a log and falsify the copy, to show what `verify` says of it."""
+    done = falsifier.falsify(log, out, kind, record)
+    facts = {
+        "copy": str(out), "kind": str(kind), "record": done.record,
+        "before": done.before.decode(), "after": done.after.decode(errors="replace"),
+    }  # fmt: skip
+    _print(FALSIFIED[language], facts, as_json=as_json)
+
+
+@receipt.command("save")
+def save_receipt(  # noqa: PLR0913 - as above
+    record: Annotated[int, typer.Argument(min=0, help="Index of the event.")],
+    settings: SettingsFile,
+    *,
+    out: Annotated[Path, typer.Option(help="Folder.", file_okay=False)] = Path(),
+    history_key: Annotated[
+        Path | None, typer.Option(help="X25519 private key that opens the content's keys.")
+    ] = None,
+    as_json: AsJson = False,
+    language: Lang = FR,
+) -> None:  # fmt: skip
+    """Ask the running recorder for a receipt, and put the page that checks it beside it."""
+    socket = load(settings, RecorderSettings).socket
+    private = read_secret(history_key) if history_key else None
+    file = asyncio.run(_receipt(socket, record, private))
+    saved, beside = out / f"{record}{SUFFIX}", out / PAGE
+    saved.write_bytes(file)
+    beside.write_text(page(), "utf-8")
+    facts = {
+        "record": record, "receipt": str(saved), "page": str(beside), "sha256": page_digest(),
+    }  # fmt: skip
+    _print(SAVED[language], facts, as_json=as_json)
+
+
+@receipt.command("check")
+def check_receipt(  # noqa: PLR0913 - as above
+    file: Annotated[Path, typer.Argument(exists=True, dir_okay=False)],
+    key: Key,
+    *,
+    question: TextFile = None,
+    answer: TextFile = None,
+    as_json: AsJson = False,
+    language: Lang = FR,
+) -> None:
+    """Check a receipt, and that the texts given are those that were recorded."""
+    verified = check(file.read_bytes(), _verifier(key).text())
+    texts: dict[Part, Path | None] = {"question": question, "answer": answer}
+    compared = [part for part, path in texts.items() if path and _same(verified, part, path)]
+    facts = {
+        "record": verified.index, "origin": verified.head.origin, "signed": verified.head.size,
+        "texts": ", ".join(compared) or "—", "leaf": verified.stored.decode(),
+    }  # fmt: skip
+    _print(CHECKED[language], facts, as_json=as_json)
+
+
+@receipt.command("page")
+def print_page() -> None:
+    """Print the program that checks a receipt with python3 and openssl alone."""
+    typer.echo(page(), nl=False)
+
+
+def _same(verified: Verified, part: Part, path: Path) -> bool:
+    """Compare a text file; a final newline, as editors add, may be there.
+
+    Raises:
+        VerificationError: It is another text.
+    """
+    text = path.read_text("utf-8")
+    try:
+        verified.check_text(part, text)
+    except VerificationError:
+        verified.check_text(part, text.removesuffix("\n"))
+    return True
+
+
+def _verifier(key: str) -> Verifier:
+    """Read a key, or the file that holds it."""
+    path = Path(key)
+    try:
+        return Verifier.parse(path.read_text("utf-8") if path.is_file() else key)
+    except (FormatError, UnicodeDecodeError) as exc:
+        raise typer.BadParameter(str(exc), param_hint="--key") from exc
+
+
+def _last_signed(folder: Path) -> Checkpoint:
+    try:
+        return Checkpoint.parse((folder / publisher.LAST_SIGNED).read_text("utf-8"))
+    except OSError as exc:
+        raise SettingsError(f"{folder}: {exc.strerror}: {publisher.LAST_SIGNED}") from exc
+
+
+async def _receipt(socket: Path, record: int, private: bytes | None) -> bytes:
+    client = RecorderClient(socket, "receipt")
+    await client.connect()
+    try:
+        leaf, proof = await client.prove(record)
+        if private is None:
+            return receipt_file(proof, leaf, {})
+        key = open_sealed(private, await client.sealed(record))
+        return receipt_file(proof, leaf, {part: key.commitment_key(part) for part in PARTS})
+    finally:
+        await client.close()
+
+
+def _print(message: str, facts: dict[str, Any], *, as_json: bool) -> None:
+    _answer(message.format_map(facts), facts, as_json=as_json)
+
+
+def _answer(text: str, facts: dict[str, Any], *, as_json: bool) -> None:
+    typer.echo(json.dumps(facts, ensure_ascii=False) if as_json else text)
