@@ -83,6 +83,7 @@ class Subject:
     address: str  # port or unix socket
     tokens: list[str]
     processes: list[subprocess.Popen[bytes]] = field(default_factory=list)
+    events: int = 66  # of a stream: 64 of text, the one with usage, [DONE]
     responses: int = 0
 
     def signal(self, number: int) -> None:
@@ -119,7 +120,11 @@ def drive(load: Path, subject: Subject, wish: Load, core: int) -> Result:
     groups = [family(p.pid) for p in subject.processes]
     before = [cpu_seconds(group) for group in groups]
     out = subprocess.run(
-        ["taskset", "-c", on(core), *argv], capture_output=True, text=True, check=True
+        ["taskset", "-c", on(core), *argv],
+        env={**os.environ, "WANT": str(subject.events)},
+        capture_output=True,
+        text=True,
+        check=True,
     )
     result: Result = json.loads(out.stdout)
     spent = [cpu_seconds(g) - b for g, b in zip(groups, before, strict=True)]

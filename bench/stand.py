@@ -94,7 +94,8 @@ def make_stand(folder: Path) -> tuple[Stand, list[subprocess.Popen[bytes]]]:
 def gateway(stand: Stand, name: str, recorder_core: int) -> Subject:
     """Start a recorder and a gateway of the product."""
     home = stand.folder / name
-    home.mkdir()
+    for made in (home, home / "log", home / "last-signed"):
+        made.mkdir()
     _write_settings(stand, home)
     recorder_toml, gateway_toml = str(home / "recorder.toml"), str(home / "gateway.toml")
     subprocess.run(
@@ -110,7 +111,8 @@ def gateway(stand: Stand, name: str, recorder_core: int) -> Subject:
     )
     address = str(home / "gateway.sock")
     await_listener(address)
-    return Subject(name, address, ["x", str(stand.tokens)], [worker, recorder])
+    # One event more than the engine's: `casemate`, with citations and receipt.
+    return Subject(name, address, ["x", str(stand.tokens)], [worker, recorder], events=67)
 
 
 def _write_credentials(folder: Path) -> None:
