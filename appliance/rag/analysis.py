@@ -16,20 +16,20 @@ _REMEMBERED = 50_000  # words; a text that floods them only costs the time of it
 
 # Words without meaning of their own: the list of PostgreSQL's `french` configuration.
 _STOP = frozenset(
-    """au aux avec ce ces dans de des du elle en et eux il je la le leur lui ma mais me même mes
-    moi mon ne nos notre nous on ou par pas pour qu que qui sa se ses son sur ta te tes toi ton tu
-    un une vos votre vous c d j l à m n s t y été étée étées étés étant étante étants étantes suis
-    es est sommes êtes sont serai seras sera serons serez seront serais serait serions seriez
-    seraient étais était étions étiez étaient fus fut fûmes fûtes furent sois soit soyons soyez
-    soient fusse fusses fût fussions fussiez fussent ayant ayante ayantes ayants eu eue eues eus
-    ai as avons avez ont aurai auras aura aurons aurez auront aurais aurait aurions auriez
-    auraient avais avait avaient avions aviez eut eûmes eûtes eurent aie aies ait ayons ayez aient
-    eusse eusses eût eussions eussiez eussent""".split()
+    """au aux avec ce ces dans de des du elle en et eux il je la le leur lui ma mais me même
+    mes moi mon ne nos notre nous on ou par pas pour qu que qui sa se ses son sur ta te tes
+    toi ton tu un une vos votre vous c d j l à m n s t y été étée étées étés étant étante
+    étants étantes suis es est sommes êtes sont serai seras sera serons serez seront serais
+    serait serions seriez seraient étais était étions étiez étaient fus fut fûmes fûtes furent
+    sois soit soyons soyez soient fusse fusses fût fussions fussiez fussent ayant ayante
+    ayantes ayants eu eue eues eus ai as avons avez ont aurai auras aura aurons aurez auront
+    aurais aurait aurions auriez auraient avais avait avaient avions aviez eut eûmes eûtes
+    eurent aie aies ait ayons ayez aient eusse eusses eût eussions eussiez eussent""".split()  # noqa: SIM905 - prose
 )
 # Stems that the list above forgets, as in the migration of `lex_analyze`.
 _STOP_STEMS = frozenset(
     """a ains auss avoir cet combien comm comment donc dont elle entre etre fait il laquel le
-    lequel lesquel leur lor ni ou plus pourquoi quand quel quoi si tous tout tres""".split()
+    lequel lesquel leur lor ni ou plus pourquoi quand quel quoi si tous tout tres""".split()  # noqa: SIM905 - prose
 )
 _SIGNS = str.maketrans("\u2019\u2010\u2011\u2013\u00a0\u202f", "'---  ")
 _JOINT = re.compile(r"(?<=\w)[-/](?=\w)")
