@@ -1,12 +1,23 @@
 """Extraction: the sentences of passages that answer a question best, quoted as they stand.
 
-Scores and layout as measured on PIAF (docs/decisions): coverage of the question by the sentence
-with its title, the passage's BM25, the expected type of answer, adjacent terms. Pure.
+Score and layout are those measured on PIAF (docs/decisions/0030): coverage of the question by
+the sentence with its title, the passage's BM25, the expected kind of answer, adjacent terms. The
+BM25 is that of the background list, so that an engine that only sees passages scores alike. Pure.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from itertools import groupby, pairwise
 from typing import Protocol
+
+from appliance.rag.analysis import frequencies, terms
+from appliance.rag.expect import expected, holds
+from appliance.rag.sentences import split_sentences
+from appliance.rag.support import TOP, Question, attained, read_question, share
+
+_BM25, _KIND, _PAIRS = 2.0, 0.25, 0.15  # beside coverage, which counts 1
+_WITHIN = 3  # words: terms of the question this near count as a pair
+_LEAST = 0.25  # share of the best score under which a further sentence is not worth quoting
 
 
 class Source(Protocol):
@@ -39,7 +50,7 @@ class Extract:
     """What is quoted. Best sentence first in `sentences`; `text` is the layout."""
 
     sentences: tuple[Sentence, ...]
-    text: str  # paragraphs: « … » [n]; the best passage first, « […] » between gaps
+    text: str  # paragraphs « … » [n]: the best sentence's passage first, « […] » between gaps
 
     @property
     def citations(self) -> tuple[int, ...]:
@@ -49,9 +60,59 @@ class Extract:
 
 def extract(question: str, passages: Sequence[Source], *, most: int = 3) -> Extract:
     """Quote the best sentence, and up to `most` - 1 more. No passage: an empty extract."""
-    raise NotImplementedError
+    asked = read_question(question)
+    if not asked.weights:
+        return Extract((), "")
+    scored = [s for s in _score(question, asked, passages[:TOP]) if s.score > 0]
+    scored.sort(key=lambda s: (-s.score, s.n, s.start))
+    kept = [s for s in scored[:most] if s.score >= _LEAST * scored[0].score]
+    return Extract(tuple(kept), _lay_out(kept, passages))
 
 
-def split_sentences(text: str) -> list[tuple[int, int]]:
-    """Return the ranges of the sentences of a French text."""
-    raise NotImplementedError
+def _score(question: str, asked: Question, passages: Sequence[Source]) -> Iterable[Sentence]:
+    bm25 = [attained(asked, frequencies(f"{p.title} {p.body}")) for p in passages]
+    best = max(bm25, default=0) or 1
+    kind = expected(question)
+    order = list(dict.fromkeys(terms(question)))
+    for n, (passage, reached) in enumerate(zip(passages, bm25, strict=True), 1):
+        title = terms(passage.title)
+        for start, end in split_sentences(passage.body):
+            text = " ".join(passage.body[start:end].split())
+            found = terms(text)
+            covered = share(asked, [*title, *found])
+            score = covered + _BM25 * reached / best if found else 0
+            score += _KIND * holds(kind, text, question) + _PAIRS * _pairs(order, found)
+            yield Sentence(n, start, end, text, score if covered and found else 0)
+
+
+def _pairs(asked: Sequence[str], found: Sequence[str]) -> float:
+    """Return the share of neighbours of the question that are near each other in a sentence."""
+    if len(asked) < 2:  # noqa: PLR2004 - a pair
+        return 0
+    places: dict[str, list[int]] = {}
+    for place, term in enumerate(found):
+        places.setdefault(term, []).append(place)
+    near = sum(
+        any(abs(i - j) <= _WITHIN for i in places.get(a, ()) for j in places.get(b, ()))
+        for a, b in pairwise(asked)
+    )
+    return near / (len(asked) - 1)
+
+
+def _lay_out(kept: Sequence[Sentence], passages: Sequence[Source]) -> str:
+    """Group by passage, in the order of the document within it."""
+    groups = {n: list(group) for n, group in _by_passage(kept)}
+    paragraphs = []
+    for n in dict.fromkeys(s.n for s in kept):
+        held = sorted(groups[n], key=lambda s: s.start)
+        body = passages[n - 1].body
+        text = held[0].text
+        for before, after in pairwise(held):
+            gap = body[before.end : after.start].strip()
+            text += f" […] {after.text}" if gap else f" {after.text}"
+        paragraphs.append(f"« {text} » [{n}]")
+    return "\n\n".join(paragraphs)
+
+
+def _by_passage(kept: Sequence[Sentence]) -> Iterable[tuple[int, Iterable[Sentence]]]:
+    return groupby(sorted(kept, key=lambda s: s.n), key=lambda s: s.n)

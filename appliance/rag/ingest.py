@@ -160,7 +160,7 @@ def _text(source: Source, parsed: Parsed) -> index.Text:
 async def _record(
     tools: Tools, source: Source, job: int, reason: Reason | None, text: index.Text | None
 ) -> None:
-    """Record before anything is found. The id is the job's: a second try records nothing new."""
+    """Record before anything is found; the id is the job’s, so a second try adds nothing."""
     await tools.recorder.append(
         fact(
             Kind.RAG_INGEST,
