@@ -14,6 +14,7 @@ from appliance.errors import ApplianceError
 from appliance.gateway.grounded import Inert
 from appliance.gateway.guards import Window
 
+_NONE = msgspec.Raw(b"null")
 _PREFIX, _DONE, _END = b"data: ", b"data: [DONE]", b"\n\n"
 _UTF8_MAX = 4  # bytes of a character, and no token is shorter than a byte
 
@@ -60,7 +61,7 @@ class _Choice(msgspec.Struct):
 
 class _Body(msgspec.Struct):
     choices: list[_Choice]
-    usage: msgspec.Raw | None = None
+    usage: msgspec.Raw = _NONE
 
 
 class Head(msgspec.Struct):
@@ -115,7 +116,7 @@ class Answer:
         self.finish = ""
         self.ended = False  # [DONE] was read
         self.characters = 0  # read
-        self._usage: msgspec.Raw | None = None
+        self._usage = _NONE
         self._head: Head | None = None
         self._rest = b""  # of an event whose end has not come
         self._held = b""  # the event with the final usage
@@ -124,7 +125,7 @@ class Answer:
     def usage(self) -> Usage | None:
         """Return the last count of the engine, if it gave any that can be read."""
         try:
-            return _decode_usage(self._usage) if self._usage is not None else None
+            return _decode_usage(self._usage)
         except msgspec.DecodeError:
             return None
 
@@ -189,9 +190,8 @@ class Answer:
         """Return what was held, with `"casemate": extra` in its last event."""
         held = self._held.removeprefix(_PREFIX).rstrip()
         if not held:
-            usage = self._usage if self._usage is not None else msgspec.Raw(b"null")
             head = _encode(self._head or Head())
-            held = b'%b,"choices":[],"usage":%b}' % (head[:-1], bytes(usage))
+            held = b'%b,"choices":[],"usage":%b}' % (head[:-1], bytes(self._usage))
         return b'%b%b,"casemate":%b}\n\ndata: [DONE]\n\n' % (_PREFIX, held[:-1], extra)
 
     def flush(self) -> bytes:
@@ -223,7 +223,7 @@ class Answer:
         body = _decode(event[6:])
         if self._head is None:
             self._head = _decode_head(event[6:])
-        if body.usage is not None and body.usage != b"null":
+        if body.usage != _NONE:
             self._usage = body.usage
             if not body.choices:
                 self._held = event
@@ -232,12 +232,11 @@ class Answer:
         return self._choices(body, event, texts)
 
     def _choices(self, body: _Body, event: bytes, texts: list[str]) -> bytes:
-        rewrites, before, finished = self.flow.rewrites, len(texts), False
+        rewrites = self.flow.rewrites
         for choice in body.choices:
             _collect(choice.delta, texts, content_only=rewrites)
-            if choice.finish_reason:
-                self.finish, finished = choice.finish_reason, True
-        return b"" if rewrites and (finished or len(texts) > before) else event
+            self.finish = choice.finish_reason or self.finish
+        return event if not rewrites or _says_nothing(body) else b""
 
     def _leave(self, texts: list[str], passing: list[bytes]) -> None:
         text = "".join(texts)
@@ -292,6 +291,17 @@ def _collect(text: _Text | None, into: list[str], *, content_only: bool) -> None
         into.append(text.content)
     calls = () if content_only else text.tool_calls or ()
     into += [c.function.arguments for c in calls if c.function and c.function.arguments]
+
+
+def _says_nothing(body: _Body) -> bool:
+    """Tell whether an event announces only a role."""
+    for choice in body.choices:
+        said = choice.delta
+        if choice.finish_reason or (
+            said and (said.content or said.reasoning_content or said.tool_calls)
+        ):
+            return False
+    return True
 
 
 def _says_only_content(body: _Body) -> bool:

@@ -25,6 +25,16 @@ def configuration(application: Any, socket: Path) -> uvicorn.Config:
     )  # fmt: skip
 
 
+def run(application: Any, socket: Path) -> bool:
+    """Serve until told to end. Return whether it ever did."""
+    server = uvicorn.Server(configuration(application, socket))
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(*_GENERATIONS)
+    server.run()
+    return server.started
+
+
 def commands(create: Callable[[GatewaySettings], Any]) -> typer.Typer:
     """Return the commands. `create` builds the application: app.py wires it."""
     app = typer.Typer(no_args_is_help=True, help="The only way to a model.")
@@ -37,12 +47,7 @@ def commands(create: Callable[[GatewaySettings], Any]) -> typer.Typer:
     def serve(settings: Annotated[Path, typer.Option(help="gateway.toml")]) -> None:
         """Run one worker until it is told to end."""
         wanted = load(settings, GatewaySettings)
-        server = uvicorn.Server(configuration(create(wanted), wanted.socket))
-        gc.collect()
-        gc.freeze()
-        gc.set_threshold(*_GENERATIONS)
-        server.run()
-        if not server.started:
+        if not run(create(wanted), wanted.socket):
             raise typer.Exit(1)
 
     return app

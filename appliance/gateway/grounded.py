@@ -25,10 +25,12 @@ _ESCAPED_MAX = 6  # bytes of « &quot; »: how far one character may grow
 
 _MARKS = re.compile(
     r"\[(\d{1,3}(?:\s?[,;]\s?\d{1,3}){0,7})\]([(:])?"  # citations, alone or as a link's text
-    r"|\]\(|\]:|://|\bwww\.|<(?=[A-Za-z/!?])",
+    r"|\]\(|\]:|://|www\.|<(?=[A-Za-z/!?])",
     re.IGNORECASE,
 )
-_BEGUN = re.compile(r"(?:\[[\d\s,;]{0,40}\]?|\]|:/?|<|\bw{1,3})\Z", re.IGNORECASE)
+_BEGUN = re.compile(
+    r"(?:\[[\d\s,;]{0,40}(?:\](?::/?)?)?|\](?::/?)?|:/?|<|w{1,3})\Z", re.IGNORECASE
+)
 _INERT = {"](": "] (", "]:": "] :", "://": "[:]//", "<": "< "}
 
 

@@ -40,7 +40,9 @@ class Examination:
         """Return the health at `now`, seconds of a monotonic clock."""
         recorder, age = await self._recorder_state(), now - self._revocations.read_at
         database: State = "ready" if self._history.reachable and age < STALE / 4 else "away"
-        engines = {name: _state(ready=e.ready) for name, e in self._engines.chat.items()}
+        engines: dict[str, State] = {
+            name: _state(ready=e.ready) for name, e in self._engines.chat.items()
+        }
         embedder = self._engines.embedder
         identity: State = "ready" if age < STALE else "away"
         stopped = self._recorder.stopped
