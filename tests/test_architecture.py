@@ -70,6 +70,7 @@ IMPURE = {
     "rag/deposit.py",
     "rag/documents.py",
     "rag/embed.py",
+    "rag/engine_commands.py",
     "rag/importing.py",
     "rag/ingest.py",
     "rag/jobs.py",

@@ -10,9 +10,12 @@ import psycopg
 import typer
 
 from appliance.rag import parse, worker
+from appliance.rag.engine_commands import engine
 from appliance.rag.importing import Imported, import_folder
 from appliance.rag.objects import Objects
 from appliance.settings import WorkerSettings, load, read_secret
+
+__all__ = ["documents_app", "engine", "parse_document", "worker_app"]
 
 EXIT_REFUSED = 1
 

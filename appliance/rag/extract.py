@@ -1,11 +1,12 @@
 """Extraction: the sentences of passages that answer a question best, quoted as they stand.
 
 Score and layout are those measured on PIAF (docs/decisions/0030): coverage of the question by
-the sentence with its title, the passage's BM25, the expected kind of answer, adjacent terms. The
-BM25 is that of the background list, so that an engine that only sees passages scores alike. Pure.
+the sentence with its title, the passage's BM25, the expected kind of answer, adjacent terms.
+The BM25 is that of the background list, so that an engine that only sees passages scores
+alike. Pure.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import groupby, pairwise
 from typing import Protocol
@@ -17,7 +18,6 @@ from appliance.rag.support import TOP, Question, attained, read_question, share
 
 _BM25, _KIND, _PAIRS = 2.0, 0.25, 0.15  # beside coverage, which counts 1
 _WITHIN = 3  # words: terms of the question this near count as a pair
-_LEAST = 0.25  # share of the best score under which a further sentence is not worth quoting
 
 
 class Source(Protocol):
@@ -38,7 +38,7 @@ class Source(Protocol):
 class Sentence:
     """One quoted sentence."""
 
-    n: int  # of its passage, from 1, in the order given
+    n: int  # of its passage: from 1, in the order given, or as `numbers` says
     start: int  # characters in the passage's body
     end: int
     text: str  # body[start:end] with white space made single
@@ -58,29 +58,39 @@ class Extract:
         return tuple(dict.fromkeys(s.n for s in self.sentences))
 
 
-def extract(question: str, passages: Sequence[Source], *, most: int = 3) -> Extract:
+def extract(
+    question: str,
+    passages: Sequence[Source],
+    *,
+    most: int = 3,
+    numbers: Sequence[int] | None = None,
+) -> Extract:
     """Quote the best sentence, and up to `most` - 1 more. No passage: an empty extract."""
     asked = read_question(question)
     if not asked.weights:
         return Extract((), "")
-    scored = [s for s in _score(question, asked, passages[:TOP]) if s.score > 0]
-    scored.sort(key=lambda s: (-s.score, s.n, s.start))
-    kept = [s for s in scored[:most] if s.score >= _LEAST * scored[0].score]
-    return Extract(tuple(kept), _lay_out(kept, passages))
+    given = dict(zip(numbers or range(1, len(passages) + 1), passages, strict=True))
+    best = dict(list(given.items())[:TOP])
+    scored = [s for s in _score(question, asked, best) if s.score > 0]
+    scored.sort(key=lambda s: -s.score)
+    kept = scored[:most]
+    return Extract(tuple(kept), _lay_out(kept, best))
 
 
-def _score(question: str, asked: Question, passages: Sequence[Source]) -> Iterable[Sentence]:
-    bm25 = [attained(asked, frequencies(f"{p.title} {p.body}")) for p in passages]
-    best = max(bm25, default=0) or 1
+def _score(
+    question: str, asked: Question, passages: Mapping[int, Source]
+) -> Iterable[Sentence]:
+    bm25 = {n: attained(asked, frequencies(f"{p.title} {p.body}")) for n, p in passages.items()}
+    best = max(bm25.values(), default=0) or 1
     kind = expected(question)
     order = list(dict.fromkeys(terms(question)))
-    for n, (passage, reached) in enumerate(zip(passages, bm25, strict=True), 1):
+    for n, passage in passages.items():
         title = terms(passage.title)
         for start, end in split_sentences(passage.body):
             text = " ".join(passage.body[start:end].split())
             found = terms(text)
             covered = share(asked, [*title, *found])
-            score = covered + _BM25 * reached / best if found else 0
+            score = covered + _BM25 * bm25[n] / best if found else 0
             score += _KIND * holds(kind, text, question) + _PAIRS * _pairs(order, found)
             yield Sentence(n, start, end, text, score if covered and found else 0)
 
@@ -99,13 +109,13 @@ def _pairs(asked: Sequence[str], found: Sequence[str]) -> float:
     return near / (len(asked) - 1)
 
 
-def _lay_out(kept: Sequence[Sentence], passages: Sequence[Source]) -> str:
+def _lay_out(kept: Sequence[Sentence], passages: Mapping[int, Source]) -> str:
     """Group by passage, in the order of the document within it."""
     groups = {n: list(group) for n, group in _by_passage(kept)}
     paragraphs = []
     for n in dict.fromkeys(s.n for s in kept):
         held = sorted(groups[n], key=lambda s: s.start)
-        body = passages[n - 1].body
+        body = passages[n].body
         text = held[0].text
         for before, after in pairwise(held):
             gap = body[before.end : after.start].strip()

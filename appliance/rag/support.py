@@ -1,8 +1,8 @@
 """Does a question have support in the passages found? Decided before any engine (invariant 11).
 
-Seven lexical features and a veto on missing numbers and codes; coverage is weighed by a fixed
-background list that everyone may read, so thresholds carry over to small scopes, and hidden rows
-cannot move the decision. Weights and figures: docs/decisions/0030. Pure.
+Six lexical features and a veto on missing numbers and codes; coverage is weighed by a fixed
+background list that everyone may read, so thresholds carry over to small scopes, and hidden
+rows cannot move the decision. Weights and figures: docs/decisions/0030. Pure.
 """
 
 import math
@@ -40,7 +40,7 @@ class Ranked(Protocol):
 
     @property
     def bm25(self) -> float:
-        """Its BM25 score among the rows that the asker sees; 0 when only its vector was near."""
+        """Its BM25 among the rows that the asker sees; 0 when only its vector was near."""
         ...
 
 
