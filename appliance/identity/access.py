@@ -117,7 +117,7 @@ class Authenticator:
             raise UnauthenticatedError(keys.REFUSED)
         text = credential.decode("ascii")
         known = await (self._of_key if text.startswith(keys.PREFIX) else self._of_token)(text)
-        self._remember(authorization, known, now)
+        known = self._remember(authorization, known, now)
         self.revocations.check(known.caller, known.issued)
         if known.caller.key is not None:
             keys.check_network(known.caller.key, address)
@@ -180,12 +180,13 @@ class Authenticator:
             person.enabled,
         )
 
-    def _remember(self, authorization: bytes, known: _Known, now: float) -> None:
+    def _remember(self, authorization: bytes, known: _Known, now: float) -> _Known:
         if len(self._cache) >= CACHE_ENTRIES:
             self._cache.clear()
         until = min(known.caller.until, now + CACHE_SECONDS)
         known = replace(known, caller=replace(known.caller, until=until))
         self._cache[hashlib.sha256(authorization).digest()] = known
+        return known
 
 
 async def current_principal(request: Request) -> Principal:

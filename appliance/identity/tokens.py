@@ -5,6 +5,7 @@ else, a known `kid`, the signature, `typ`, issuer, audience, and times. The algo
 read from the key, so that a token signed by HMAC with the public key as secret is refused.
 """
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -18,6 +19,7 @@ from appliance.identity.principal import LEEWAY, UnauthenticatedError
 
 ALGORITHM = "RS256"
 HIGHEST_LABEL = 9
+LEVELS = frozenset("123")  # values of `acr`
 KEY_BITS = 2048  # at least
 LONGEST_TOKEN = 16_384  # characters
 LOGOUT_EVENT = "http://schemas.openid.net/event/backchannel-logout"
@@ -168,12 +170,18 @@ def check_times(payload: Mapping[str, Any], now: float) -> None:
         UnauthenticatedError: It is expired, or from the future.
     """
     times = [payload["exp"], payload["iat"], payload.get("nbf", 0)]
-    if any(isinstance(t, bool) or not isinstance(t, int | float) for t in times):
+    if not all(_is_time(t) for t in times):
         raise UnauthenticatedError("token has no times")
     if times[0] <= now:
         raise UnauthenticatedError("token is expired")
     if times[1] > now + LEEWAY or times[2] > now + LEEWAY:
         raise UnauthenticatedError("token is from the future")
+
+
+def _is_time(value: Any) -> bool:
+    """Tell whether a claim is a number that compares: JSON of Python lets NaN pass."""
+    number = isinstance(value, int | float) and not isinstance(value, bool)
+    return number and math.isfinite(value)
 
 
 def _texts(value: Any) -> list[str]:
@@ -189,7 +197,7 @@ def _clearance(value: Any) -> int:
 
 def claims_of(payload: Mapping[str, Any]) -> Claims:
     """Return the claims in our words. What is missing or in disorder gives no right."""
-    acr = str(payload.get("acr", "1"))
+    acr, signed_in = str(payload.get("acr", "1")), payload.get("auth_time", 0)
     return Claims(
         subject=str(payload["sub"]),
         name=str(payload.get("preferred_username", "")),
@@ -198,8 +206,8 @@ def claims_of(payload: Mapping[str, Any]) -> Claims:
         groups=tuple(sorted(_texts(payload.get("groups")))),
         clearance=_clearance(payload.get("clearance")),
         amr=frozenset(_texts(payload.get("amr"))),
-        acr=int(acr) if acr.isascii() and acr.isdigit() else 0,
-        signed_in=float(payload.get("auth_time", 0) or 0),
+        acr=int(acr) if acr in LEVELS else 0,
+        signed_in=float(signed_in) if _is_time(signed_in) else 0.0,
         issued=float(payload["iat"]),
         expires=float(payload["exp"]),
         nonce=str(payload.get("nonce", "")),
