@@ -1,0 +1,113 @@
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from appliance.audit import sealed
+from appliance.audit.sealed import SLOT_BYTES, SealedKeys
+from appliance.errors import FormatError, VerificationError
+
+SIZE = 10 * SLOT_BYTES  # nine keys in a segment
+INDEXES = [3, 4, 9, 20, 21, 22, 40, 41, 50, 51, 80, 300, 301]
+
+
+def key(index: int) -> bytes:
+    return f"key of {index}".encode() * (1 + index % 7)
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    sealed.create(tmp_path / "sealed", SIZE)
+    return tmp_path / "sealed"
+
+
+@pytest.fixture
+def keys(folder: Path) -> Iterator[SealedKeys]:
+    keys = SealedKeys(folder, SIZE)
+    keys.recover(0)
+    for index in INDEXES:
+        keys.add(index, key(index))
+        if index % 2:
+            keys.write()
+    keys.write()
+    yield keys
+    keys.files.close()
+
+
+def test_each_key_is_found_by_its_record(keys: SealedKeys) -> None:
+    assert [keys.read(index) for index in INDEXES] == [key(index) for index in INDEXES]
+    assert keys.files.firsts() == [0, 51]
+
+
+@pytest.mark.parametrize("index", [0, 5, 42, 52, 302, 10_000])
+def test_a_record_without_a_key_has_none(keys: SealedKeys, index: int) -> None:
+    with pytest.raises(VerificationError, match="no content key"):
+        keys.read(index)
+
+
+def test_a_key_is_on_the_disk_after_write_only(folder: Path) -> None:
+    keys = SealedKeys(folder, SIZE)
+    keys.recover(0)
+    keys.add(1, b"secret")
+    assert b"secret" not in keys.files.read(0)
+    keys.write()
+    assert b"secret" in keys.files.read(0)
+    keys.files.close()
+
+
+@pytest.mark.usefixtures("keys")
+@pytest.mark.parametrize("size", [51, 52, 80, 81, 300, 302])
+def test_keys_of_leaves_that_did_not_become_durable_are_freed(folder: Path, size: int) -> None:
+    again = SealedKeys(folder, SIZE)
+    again.recover(size)
+    kept = [index for index in INDEXES if index < size]
+    lost = [index for index in INDEXES if index >= size]
+    assert [again.read(index) for index in kept] == [key(index) for index in kept]
+    for index in lost:
+        with pytest.raises(VerificationError):
+            again.read(index)
+    again.add(1000, b"next")
+    again.write()
+    assert again.read(1000) == b"next"
+    again.files.close()
+
+
+def test_a_damaged_slot_is_no_key(keys: SealedKeys, folder: Path) -> None:
+    path = folder / "0000000000000000"
+    data = bytearray(path.read_bytes())
+    data[2 * SLOT_BYTES + 20] ^= 1
+    path.write_bytes(data)
+    with pytest.raises(FormatError, match="damaged"):
+        keys.read(4)
+    assert keys.read(3) == key(3)
+
+
+def test_a_key_that_was_destroyed_is_said_to_be(keys: SealedKeys, folder: Path) -> None:
+    path = folder / "0000000000000000"
+    data = bytearray(path.read_bytes())
+    data[SLOT_BYTES + 8 : 2 * SLOT_BYTES] = bytes(SLOT_BYTES - 8)
+    path.write_bytes(data)
+    with pytest.raises(VerificationError, match="destroyed"):
+        keys.read(3)
+    assert keys.read(4) == key(4)
+
+
+@pytest.mark.parametrize("text", [b"k", b"k" * 256])
+def test_a_slot_has_one_size(text: bytes) -> None:
+    slot = sealed.encode(2**40, text)
+    assert len(slot) == SLOT_BYTES
+    assert sealed.decode(slot) == text
+
+
+@pytest.mark.parametrize("slot", [b"", b"x" * (SLOT_BYTES - 1), b"x" * SLOT_BYTES])
+def test_what_is_no_slot_is_refused(slot: bytes) -> None:
+    with pytest.raises(FormatError):
+        sealed.decode(slot)
+
+
+def test_a_store_without_a_segment_is_refused(folder: Path) -> None:
+    (folder / "0000000000000000").unlink()
+    keys = SealedKeys(folder, SIZE)
+    with pytest.raises(FormatError, match="no segment"):
+        keys.recover(0)
+    keys.files.close()
