@@ -31,8 +31,14 @@ demo: ready-demo
 	@exec $(BIN)/casemate demo run --dir "$(DIR)" --port $(PORT) --gateways $(GATEWAYS) \
 	  $(if $(MODEL),--model "$(MODEL)") $(if $(filter non no,$(VECTORS)),--no-vectors)
 
+# Edits a copy of the demo's log, then shows what verification says of it: it must say so.
 demo-falsify:
-	@exec $(BIN)/casemate demo falsify --dir "$(DIR)"
+	@.ci/setup venv
+	@test -e "$(DIR)/log/verifier-key" || { echo "casemate : pas de journal dans $(DIR) ; lancez d’abord « make demo »." >&2; exit 1; }
+	@copy=$$(mktemp -d)/journal; trap 'rm -rf "$$(dirname "$$copy")"' EXIT; \
+	  $(BIN)/casemate audit falsify "$(DIR)/log" --out "$$copy"; \
+	  code=0; $(BIN)/casemate audit verify "$$copy" --key "$(DIR)/log/verifier-key" || code=$$?; \
+	  (( code == 1 )) || { echo "casemate : la falsification n’a pas été vue (code $$code)." >&2; exit 1; }
 
 smoke: ready-demo
 	@exec $(BIN)/casemate smoke
@@ -58,7 +64,8 @@ test: ready-test
 
 bench: ready-test
 	@.ci/setup packages bench
-	@.ci/lane bench 3000 $(BIN)/python -m bench
+	@.ci/setup litellm
+	@.ci/lane bench 3000 $(BIN)/python -m bench.run
 
 # Everything too long for each change; its result is committed with date and machine.
 deep: ready-test

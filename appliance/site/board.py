@@ -6,7 +6,7 @@ On a terminal the running phases turn and count; elsewhere one line at each star
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
-from rich.console import Console
+from rich.console import Console, RenderableType
 from rich.progress import Progress, SpinnerColumn, TaskID, TextColumn, TimeElapsedColumn
 
 Clock = Callable[[], float]  # seconds, monotonic
@@ -52,9 +52,10 @@ class Board:
             took = _seconds(self._clock() - began)
             self.console.print(f"{mark} {label} [dim]{took}[/dim]", highlight=False)
 
-    def say(self, text: str) -> None:
-        """Print a line between the phases."""
-        self.console.print(text, highlight=False, soft_wrap=True)
+    def say(self, *shown: RenderableType) -> None:
+        """Print between the phases."""
+        for one in shown:
+            self.console.print(one, highlight=False, soft_wrap=True)
 
     @property
     def elapsed(self) -> str:

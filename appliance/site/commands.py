@@ -4,6 +4,8 @@ import asyncio
 import json
 import signal
 import time
+from collections.abc import Callable, Coroutine
+from contextlib import suppress
 from pathlib import Path
 from typing import Annotated
 
@@ -15,10 +17,11 @@ from appliance.site import account, keycloak
 from appliance.site import demo as embedded
 from appliance.site import smoke as smoking
 from appliance.site.apply import apply, read_declared
-from appliance.site.demo import SAMPLE, Stack, Wish, prepared, running
+from appliance.site.demo import SAMPLE, Wish, prepared, running
 from appliance.site.folder import Folder
 from appliance.site.machine import held
 from appliance.site.postgres import system_user
+from appliance.site.welcome import welcome
 
 demo = typer.Typer(no_args_is_help=True, help="The whole appliance on this machine.")
 site = typer.Typer(no_args_is_help=True, help="The declared site.")
@@ -85,28 +88,46 @@ def run(  # noqa: PLR0913 - one option per word of `make demo`
     model = model.resolve() if model else None
     wish = Wish(directory, port, gateways, model, vectors, site.resolve())
     with held(directory) as holder:
-        asyncio.run(_serve(wish, holder, Console()))
+        _until_told(_serve(wish, holder, Console()))
 
 
 def smoke() -> None:
     """Start a stack on free ports, ask once, verify the receipt, stop."""
-    asyncio.run(smoking.smoke(Console()))
+    _until_told(smoking.smoke(Console()))
+
+
+def _until_told(work: Coroutine[None, None, None]) -> None:
+    """Run to the end or to the first signal; a second one cuts no stop short."""
+
+    async def interruptible() -> None:
+        task = asyncio.ensure_future(work)
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+            asyncio.get_running_loop().add_signal_handler(number, _once(task))
+        with suppress(asyncio.CancelledError):
+            await task
+
+    asyncio.run(interruptible())
+
+
+def _once(task: asyncio.Future[None]) -> Callable[[], None]:
+    """Return what cancels a task the first time that it is called; later calls do nothing."""
+    told: list[bool] = []
+
+    def interrupt() -> None:
+        if not told:
+            told.append(task.cancel())
+
+    return interrupt
 
 
 async def _serve(wish: Wish, holder: int | None, console: Console) -> None:
     layout = prepared(wish, holder)
     if user := system_user():
         console.print(f"PostgreSQL tourne sous l’utilisateur « {user} », créé au besoin.")
-    wanted = asyncio.Event()
-    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-        asyncio.get_running_loop().add_signal_handler(number, wanted.set)
-    stopping = asyncio.create_task(wanted.wait())
     async with running(layout, wish, console) as stack:
-        await _until(stopping, stack)
-        console.print("Arrêt…")
-
-
-async def _until(stopping: asyncio.Task[bool], stack: Stack) -> None:
-    while not stopping.done():
-        stack.supervisor.check()
-        await asyncio.wait([stopping], timeout=1)
+        people = list(stack.accounts.values())
+        board = stack.board
+        board.say(*welcome(layout.origin, people, board.elapsed, vectors=wish.vectors))
+        while True:
+            stack.supervisor.check()
+            await asyncio.sleep(1)

@@ -291,6 +291,7 @@ async def running(layout: Layout, wish: Wish, console: Console) -> AsyncIterator
     try:
         with board.shown():
             await _first_error(stack.up())
-        yield stack
+            yield stack
     finally:
+        board.say("Arrêt…")
         await stack.down()

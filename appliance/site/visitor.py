@@ -12,6 +12,7 @@ from urllib.parse import urljoin
 
 import aiohttp
 from lxml import html
+from yarl import URL
 
 from appliance.errors import ApplianceError
 
@@ -58,7 +59,9 @@ class Visitor:
         """Visit `origin`, such as http://localhost:8080."""
         self.origin = origin
         timeout = aiohttp.ClientTimeout(total=90)
-        self._http = aiohttp.ClientSession(timeout=timeout)
+        # As browsers do for localhost: Keycloak marks its cookies as secure there.
+        jar = aiohttp.CookieJar(treat_as_secure_origin=URL(origin))
+        self._http = aiohttp.ClientSession(timeout=timeout, cookie_jar=jar)
 
     async def __aenter__(self) -> Self:
         return self
@@ -106,7 +109,7 @@ class Visitor:
         Raises:
             VisitError: The forms go on, or ask for something else.
         """
-        page = await self.get("/")
+        page = await self.get("/connexion")
         for _ in range(FORMS_MAX):
             if "/auth/" not in page.address:
                 return page

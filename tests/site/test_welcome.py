@@ -1,0 +1,40 @@
+import io
+
+from rich.console import Console
+
+from appliance.site.account import Account
+from appliance.site.welcome import ROLES, welcome
+
+PEOPLE = [
+    Account("utilisateur", "camille", "casemate", "secret-one"),
+    Account("auditeur", "alix", "casemate", "secret-two", "ABCDEFGH"),
+]
+
+
+def _told(*, vectors: bool) -> str:
+    console = Console(file=io.StringIO(), width=120)
+    for shown in welcome("http://localhost:8080", PEOPLE, "61,0 s", vectors=vectors):
+        console.print(shown)
+    return console.file.getvalue()  # type: ignore[attr-defined]
+
+
+def test_address_accounts_and_passwords_are_told() -> None:
+    told = _told(vectors=True)
+
+    assert "http://localhost:8080" in told
+    assert "camille" in told
+    assert "secret-one" in told
+    assert "vecteurs" in told
+
+
+def test_who_needs_a_code_is_told_how_to_get_one() -> None:
+    told = _told(vectors=False)
+
+    assert "secret-two + code" in told
+    assert "demo code alix" in told
+    assert "ABCDEFGH" not in told
+    assert "vecteurs" not in told
+
+
+def test_each_role_of_the_sample_site_is_explained() -> None:
+    assert {one.role for one in PEOPLE} <= ROLES.keys()
