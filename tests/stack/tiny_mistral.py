@@ -1,7 +1,7 @@
 """Make a tiny model in Mistral's format: `python tiny_mistral.py FOLDER`.
 
-Runs under the interpreter of vLLM's environment. About 140 MB, because of Tekken's vocabulary of
-131 072 tokens. The weights are noise from a fixed seed: its answers mean nothing, its token
+Runs under the interpreter of vLLM's environment. About 140 MB, because of Tekken's vocabulary
+of 131 072 tokens. The weights are noise from a fixed seed: its answers mean nothing, its token
 counts are exact, which is what plumbing is tested with.
 """
 
