@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 import aiohttp
-import httpx
+import httpx2
 import openai
 import pytest
 from aiohttp import web
@@ -94,8 +94,8 @@ def await_version(path: Path, process: "subprocess.Popen[bytes]") -> None:
         assert process.poll() is None, (path.parent / "vllm.log").read_text()
         assert time.monotonic() < deadline
         time.sleep(0.5)
-    transport = httpx.HTTPTransport(uds=str(path))
-    with httpx.Client(transport=transport, base_url="http://vllm", timeout=60) as http:
+    transport = httpx2.HTTPTransport(uds=str(path))
+    with httpx2.Client(transport=transport, base_url="http://vllm", timeout=60) as http:
         assert http.get("/version").json()["version"] == "0.32.0"
 
 
@@ -170,7 +170,7 @@ async def bench(site: Site, served: Served) -> AsyncIterator[Bench]:
         await web.UnixSite(runner, str(site.engine)).start()
         async with gateway(site) as ana:
             path = str(site.folder / "gateway-0.sock")
-            http = httpx.AsyncClient(transport=httpx.AsyncHTTPTransport(uds=path))
+            http = httpx2.AsyncClient(transport=httpx2.AsyncHTTPTransport(uds=path))
             async with openai.AsyncOpenAI(
                 base_url="http://gateway/v1", api_key=ana.token, http_client=http, max_retries=0
             ) as client:
