@@ -30,7 +30,7 @@ def commands(create: Callable[[ConsoleSettings], Any]) -> typer.Typer:
         """Keep `serve` a command of its own."""
 
     @app.command("serve")
-    def serve(settings: Annotated[Path, typer.Argument(help="console.toml")]) -> None:
+    def serve(settings: Annotated[Path, typer.Option(help="console.toml")]) -> None:
         """Serve the pages until it is told to end."""
         wanted = load(settings, ConsoleSettings)
         server = uvicorn.Server(configuration(create(wanted), wanted.socket))

@@ -55,7 +55,7 @@ class History:
     async def key_of(self, record: int) -> ContentKey | None:
         """Return the content key of a terminal record, or None when it was destroyed."""
         try:
-            return open_sealed(await self._recorder.sealed(record), self._private)
+            return open_sealed(self._private, await self._recorder.sealed(record))
         except _UNREADABLE:
             return None
 

@@ -73,6 +73,8 @@ async def receipt(visit: Visitor, index: int) -> Response:
     record = await record_at(visit, index)
     stored, proof = await visit.console.recorder.prove(record.index)
     file = receipt_file(proof, stored, await _keys(visit, record))
+    taken = fact(Kind.AUDIT_EXPORT, visit.caller.subject, new_id(), receipt=index)
+    await visit.console.recorder.append(taken)
     name = f"recu-{index}{SUFFIX}"
     return Response(
         file,

@@ -62,6 +62,7 @@ class Talk:
     draft: str = ""
     starters: Sequence[str] = ()
     team: str = ""
+    guided: bool = False
 
     @property
     def rank(self) -> int:
@@ -80,6 +81,7 @@ class Talk:
             "draft",
             "starters",
             "team",
+            "guided",
         )
         values = {name: getattr(self, name) for name in names}
         teams = visit.caller.teams
@@ -246,11 +248,12 @@ async def _fragments(visit: Visit, question: Question, wish: Wish) -> AsyncItera
     key, rank = question.turn.key, talk.rank
     shell = _shell(visit, talk)
     values: dict[str, Any] = {
+        **talk.values(visit),
         "key": key,
         "question": wish.question,
-        "rank": rank,
         "request": "",
         "intent": 0,
+        "talking": True,
     }
     yield event(visit.part("parts/begin.html", shell, **values))
     async for step in question.steps():
@@ -269,7 +272,8 @@ def _growth(visit: Visit, shell: Shell, step: Step, key: str, rank: int) -> str:
     assert isinstance(step, Grew)
     label = max(rank, step.label)
     values = {"key": key, "closed": step.closed, "more": step.more, "open": step.open}
-    return visit.part("parts/grew.html", shell, band=label > rank, rank=label, **values)
+    band = {"band": label > rank, "rank": label, "scope": HIGHEST}
+    return visit.part("parts/grew.html", shell, **band, **values)
 
 
 async def _end(visit: Visit, wish: Wish, ended: Ended) -> str:

@@ -146,6 +146,11 @@ function watchSession() {
   setTimeout(watchSession, left > 120000 ? Math.min(left - 120000, 2 ** 30) : left);
 }
 
+// A new turn comes into view once; what grows below it does not move the page.
+document.addEventListener("htmx:after:swap", () => {
+  for (const turn of all('.turn:has(.answer[aria-busy="true"]):not([data-seen])')) { turn.dataset.seen = ""; turn.scrollIntoView({ block: "start" }); }
+});
+
 // A conversation has an address, so that reloading the page shows it again.
 document.addEventListener("htmx:after:swap", () => {
   const url = document.querySelector("[data-url]")?.dataset.url;

@@ -1,0 +1,251 @@
+"""A console that runs: real database, recorder, gateway and console; the engine is scripted.
+
+Only the realm is played, by `tests/gateway/stand.py`: sessions are put into the store as a login
+leaves them. Everything else is what the product runs.
+"""
+
+import asyncio
+import os
+import socket
+import threading
+import uuid
+from collections.abc import Coroutine, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, TypeVar
+
+import psycopg
+import uvicorn
+from psycopg import AsyncConnection, sql
+from psycopg.conninfo import make_conninfo
+from psycopg_pool import AsyncConnectionPool
+
+from appliance.app import create_console, create_gateway
+from appliance.audit.client import RecorderClient
+from appliance.audit.key import verifier_key
+from appliance.db.bootstrap import OWNER
+from appliance.gateway.commands import configuration
+from appliance.identity.access import Authenticator
+from appliance.identity.login import Tokens
+from appliance.identity.policy import Model, Policy
+from appliance.identity.policy import read as read_policy
+from appliance.identity.principal import Scope
+from appliance.identity.session import Session, Sessions
+from appliance.settings import ConsoleSettings, RealmSettings, load
+from tests.gateway.engine import Engine
+from tests.gateway.stand import Realm, Site, make_site
+from tests.recording import ORIGIN, SEED
+from tests.rag.library import Book, declare, put
+
+T = TypeVar("T")
+DATABASE = "casemate_console_test"
+LABELS = ["Non protégé", "Usage interne", "Diffusion restreinte", "Mention du site"]
+ROLES: dict[str, list[Scope]] = {
+    "utilisateur": [
+        Scope.CHAT, Scope.SEARCH, Scope.EMBED, Scope.DOCUMENTS_READ, Scope.DOCUMENTS_WRITE,
+        Scope.KEYS_OWN, Scope.RECORDS_OWN, Scope.REVIEW,
+    ],
+    "exploitant": [Scope.HEALTH, Scope.MODELS, Scope.COLLECTIONS, Scope.STOP],
+    "auditeur": [Scope.RECORDS_ALL, Scope.EXPORT, Scope.VERIFY],
+    "rssi": [Scope.POLICY, Scope.STOP, Scope.START_APPROVE, Scope.RECORDS_ALL],
+}  # fmt: skip
+MODELS = {"chat": Model("chat", 3, extractive=True), "vecteurs": Model("embed", 3)}
+LEAVE = (
+    "Article 1. Champ. La présente note règle les congés annuels des agents du service.",
+    "Article 4. Délai de réponse. Le chef de service répond à une demande de congé dans un "
+    "délai de quinze jours. Au-delà, la demande est réputée acceptée.",
+)
+STRESS = (
+    "Article 2. Consignation. Le banc B-07 est consigné avant toute intervention ; la fiche "
+    "FS-07 est signée par le chargé de consignation.",
+)
+
+
+@dataclass
+class Loop:
+    """An event loop in a thread of its own."""
+
+    loop: asyncio.AbstractEventLoop = field(default_factory=asyncio.new_event_loop)
+
+    def __post_init__(self) -> None:
+        self.thread = threading.Thread(target=self.loop.run_forever, daemon=True)
+        self.thread.start()
+
+    def run(self, work: Coroutine[Any, Any, T], seconds: float = 60) -> T:
+        return asyncio.run_coroutine_threadsafe(work, self.loop).result(seconds)
+
+    def close(self) -> None:
+        self.loop.call_soon_threadsafe(self.loop.stop)
+        self.thread.join()
+        self.loop.close()
+
+
+class Party:
+    """The part of the login that sessions put into the store need."""
+
+    def __init__(self, origin: str) -> None:
+        self.origin = origin
+
+
+@dataclass
+class Stand:
+    """The running console."""
+
+    site: Site
+    realm: Realm
+    engine: Engine
+    origin: str
+    owner: str  # libpq connection string
+    loop: Loop
+    settings: ConsoleSettings
+    servers: list[uvicorn.Server] = field(default_factory=list)
+    tasks: list["asyncio.Task[None]"] = field(default_factory=list)
+
+    @property
+    def worker(self) -> str:
+        return make_conninfo(self.owner, user="casemate_worker")
+
+    def sign_in(self, subject: str = "c.vasseur", **claims: Any) -> tuple[str, Session]:
+        """Put a session into the store; return its cookie and the session."""
+        return self.loop.run(self._sign_in(subject, claims))
+
+    async def _sign_in(self, subject: str, claims: dict[str, Any]) -> tuple[str, Session]:
+        settings = self.settings
+        wanted = {"clearance": [2], "groups": ["/equipes/methodes"], **claims}
+        token = self.realm.token(subject, **wanted)
+        secret = settings.site_secret.read_bytes()
+        policy = read_policy(settings.policy)
+        async with AsyncConnectionPool(settings.database, open=False, min_size=1) as pool:
+            realm = RealmSettings(issuer=self.realm.issuer, backchannel=self.realm.issuer)
+            async with Authenticator(realm, pool, policy.scopes, site_secret=secret) as known:
+                party: Any = Party(self.origin)
+                sessions = Sessions(pool, known, party, settings.session_key.read_bytes())
+                opened = await sessions.open(Tokens(token, "refresh", "identity"))
+            async with pool.connection() as conn:  # the played realm refreshes nothing
+                await conn.execute("UPDATE console_session SET fresh_until = now() + '1 hour'")
+            return opened
+
+    def put(self, *books: Book) -> None:
+        """Put documents in, as the worker does."""
+
+        async def work() -> None:
+            async with await AsyncConnection.connect(self.worker) as conn:
+                for book in books:
+                    await put(conn, book)
+
+        self.loop.run(work())
+
+    def declare(self, slug: str, label: int, **groups: bool) -> None:
+        async def work() -> None:
+            async with await AsyncConnection.connect(self.worker) as conn:
+                await declare(conn, slug, label, **groups)
+
+        self.loop.run(work())
+
+    def leaves(self) -> list[bytes]:
+        async def work() -> list[bytes]:
+            reader = RecorderClient(self.site.log.socket, "test-reader")
+            await reader.connect()
+            try:
+                return await reader.read(0, 100_000)
+            finally:
+                await reader.close()
+
+        return self.loop.run(work())
+
+    def serve(self, config: uvicorn.Config, sockets: Sequence[socket.socket] = ()) -> None:
+        server = uvicorn.Server(config)
+        server.install_signal_handlers = lambda: None  # type: ignore[method-assign]
+
+        async def start() -> None:
+            work = server.serve(sockets=list(sockets) or None)
+            self.tasks.append(asyncio.ensure_future(work))
+            while not server.started:
+                await asyncio.sleep(0.01)
+                assert not self.tasks[-1].done(), "the server did not start"
+
+        self.loop.run(start())
+        self.servers.append(server)
+
+    def close(self) -> None:
+        async def stop() -> None:
+            for server in self.servers:
+                server.should_exit = True
+            await asyncio.gather(*self.tasks, return_exceptions=True)
+            await self.engine.stop()
+
+        self.loop.run(stop())
+        self.loop.close()
+        self.site.close()
+
+
+def create_database(server: str, template: str) -> str:
+    """Return a fresh database as its owner."""
+    with psycopg.connect(server, autocommit=True) as conn:
+        name, source, owner = map(sql.Identifier, (DATABASE, template, OWNER))
+        conn.execute(sql.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)").format(name))
+        conn.execute(
+            sql.SQL("CREATE DATABASE {} TEMPLATE {} OWNER {}").format(name, source, owner)
+        )
+    return make_conninfo(server, dbname=DATABASE, user=OWNER)
+
+
+def make_stand(folder: Path, realm: Realm, owner: str) -> Stand:
+    """Start everything."""
+    site = make_site(folder, realm, make_conninfo(owner, user="casemate_gateway"))
+    set_policy(site)
+    listening = socket.socket()
+    listening.bind(("127.0.0.1", 0))
+    origin = f"http://127.0.0.1:{listening.getsockname()[1]}"
+    settings = load(_settings(site, origin, owner), ConsoleSettings)
+    loop = Loop()
+    engine = Engine(site.engine)
+    loop.run(engine.start())
+    stand = Stand(site, realm, engine, origin, owner, loop, settings)
+    wanted = site.settings()
+    stand.serve(configuration(create_gateway(wanted), wanted.socket))
+    console = uvicorn.Config(create_console(settings), lifespan="on", log_config=None)
+    stand.serve(console, [listening])
+    return stand
+
+
+def set_policy(site: Site, **changes: Any) -> None:
+    site.set_policy(labels=LABELS, roles=ROLES, models=MODELS, ungrounded=False, **changes)
+
+
+def _settings(site: Site, origin: str, owner: str) -> Path:
+    folder = site.folder
+    for name in ("session-key", "object-key"):
+        (folder / name).write_bytes(os.urandom(32))
+    (folder / "client-secret").write_text("secret")
+    (folder / "history-key").write_bytes(site.history_key)
+    (folder / "verifier-key").write_text(verifier_key(ORIGIN, SEED))
+    (folder / "objects").mkdir()
+    path = folder / "console.toml"
+    console = make_conninfo(owner, user="casemate_console")
+    path.write_text(
+        f'socket = "{folder}/console.sock"\norigin = "{origin}"\nsite = "Atelier de Kerbrat"\n'
+        f'database = "{console}"\ngateway = "{folder}/gateway-0.sock"\n'
+        f'recorder = "{site.log.socket}"\npolicy = "{folder}/policy.json"\n'
+        f'client_secret = "{folder}/client-secret"\nsession_key = "{folder}/session-key"\n'
+        f'site_secret = "{folder}/site-secret"\nhistory_key = "{folder}/history-key"\n'
+        f'objects = "{folder}/objects"\nobject_key = "{folder}/object-key"\n'
+        f'log_key = "{folder}/verifier-key"\n'
+        f'[realm]\nissuer = "{site.realm.issuer}"\nbackchannel = "{site.realm.issuer}"\n'
+    )
+    return path
+
+
+def furnish(stand: Stand) -> None:
+    """Declare collections and put documents in."""
+    stand.declare("notes", 0, methodes=True)
+    stand.declare("procedures", 2, methodes=True)
+    stand.declare("direction", 1, direction=True)
+    stand.put(
+        Book("notes", "Note sur les congés", LEAVE, public_id=uuid.UUID(int=1)),
+        Book("procedures", "PO-217 Banc B-07", STRESS, public_id=uuid.UUID(int=2)),
+        Book("direction", "Projet de direction", ("Secret de la direction.",)),
+    )
+
+
+__all__ = ["Book", "Policy", "Stand", "create_database", "furnish", "make_stand", "set_policy"]
