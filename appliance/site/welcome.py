@@ -20,10 +20,14 @@ ROLES = {
 
 def accounts_table(accounts: Sequence[Account]) -> Table:
     """Return the accounts with their generated passwords."""
-    table = Table("Compte", "Mot de passe", "Rôle", "Ce qu’il peut", box=None, pad_edge=False)
+    table = Table(box=None, pad_edge=False)
+    for title in ("Compte", "Mot de passe", "Code", "Rôle"):
+        table.add_column(title, no_wrap=True)  # a password must be whole to be copied
+    table.add_column("Ce qu’il peut")
     for one in accounts:
-        code = " + code" if one.otp else ""
-        table.add_row(one.username, f"{one.password}{code}", one.role, ROLES.get(one.role, ""))
+        code = "oui" if one.otp else ""
+        may = ROLES.get(one.role, "")
+        table.add_row(one.username, one.password, code, one.role, may)
     return table
 
 
@@ -42,7 +46,7 @@ def welcome(
     yield accounts_table(accounts)
     if coded := [one.username for one in accounts if one.otp]:
         yield (
-            "\nUn compte marqué « + code » demande un code à usage unique : "
+            "\nOù « Code » dit oui, un code à usage unique est demandé aussi : "
             f"[bold].venv/bin/casemate demo code {coded[0]}[/bold]"
         )
     if vectors:

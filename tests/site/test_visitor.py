@@ -57,7 +57,7 @@ class Site:
             return _html(CODE)
         response = web.HTTPSeeOther("/")
         response.set_cookie("session", "1")
-        return response
+        raise response
 
     async def ask(self, request: web.Request) -> web.Response:
         if request.method == "GET":
