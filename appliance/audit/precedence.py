@@ -97,14 +97,14 @@ def check_queue(event: Event, waiting: int) -> None:
         raise UnavailableError("too many events are waiting")
 
 
-def check_room(event: Event, level: Level, room: int, open_requests: int) -> None:
+def check_room(event: Event, level: Level, room: int, to_come: int) -> None:
     """Check that the disk has room, for an intent also for the event that ends it.
 
     Args:
         event: Not yet admitted.
         level: Of the disk.
         room: Bytes of the journal that nobody can take away.
-        open_requests: Those that wait for their end.
+        to_come: Events that have a claim on it: ends of open requests, and the queue.
 
     Raises:
         UnavailableError: It has none.
@@ -114,5 +114,5 @@ def check_room(event: Event, level: Level, room: int, open_requests: int) -> Non
     if isinstance(event, Intent):
         if level >= Level.NO_MODELS:
             raise UnavailableError("the disk of the log is filling: no model is asked")
-        if room < (open_requests + 2) * TERMINAL_BYTES:
+        if room < (to_come + 2) * TERMINAL_BYTES:
             raise UnavailableError("no room for the end of the request")

@@ -174,7 +174,8 @@ class Writer:
         check_queue(event, self.waiting)
         if isinstance(event, Intent) and not is_id(event.request):
             raise FormatError("the id of the request is not one")
-        check_room(event, self.level, self.volume.room, len(self.admission.open))
+        to_come = len(self.admission.open) + self.waiting
+        check_room(event, self.level, self.volume.room, to_come)
 
     def _step(self, at: int, mono: int) -> None:
         expected, self._offset = mono + self._offset, at - mono
