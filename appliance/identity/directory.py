@@ -141,9 +141,11 @@ class Directory:
         if time.monotonic() < self._token_until:
             return self._token
         address = f"{self._service.realm.backchannel}/protocol/openid-connect/token"
-        auth = aiohttp.BasicAuth(self._service.client_id, self._service.secret)
-        form = {"grant_type": "client_credentials"}
-        async with self._http.post(address, data=form, auth=auth, timeout=TIMEOUT) as answer:
+        basic = aiohttp.encode_basic_auth(self._service.client_id, self._service.secret)
+        headers, form = {"Authorization": basic}, {"grant_type": "client_credentials"}
+        async with self._http.post(
+            address, data=form, headers=headers, timeout=TIMEOUT
+        ) as answer:
             answer.raise_for_status()
             given = await answer.json()
         if not isinstance(given, dict) or "access_token" not in given:

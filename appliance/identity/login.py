@@ -12,6 +12,7 @@ import secrets
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from http import HTTPStatus
 from typing import Any
 from urllib.parse import urlencode
 
@@ -223,17 +224,18 @@ class Party:
     async def _post(self, endpoint: str, form: Mapping[str, str]) -> Any:
         """Return the JSON answer of an endpoint, None where it gives none."""
         address = self._endpoint(endpoint, public=False)
-        auth = aiohttp.BasicAuth(self._client.client_id, self._client.secret)
+        basic = aiohttp.encode_basic_auth(self._client.client_id, self._client.secret)
+        headers = {"Authorization": basic}
         try:
             async with self._http.post(
-                address, data=form, auth=auth, timeout=TIMEOUT
+                address, data=form, headers=headers, timeout=TIMEOUT
             ) as answer:
                 body = await answer.read()
         except (aiohttp.ClientError, TimeoutError) as exc:
             raise IdentityUnavailableError("the identity service does not answer") from exc
-        if answer.status in {400, 401}:
+        if answer.status == HTTPStatus.BAD_REQUEST:  # invalid_grant
             raise UnauthenticatedError("the session is over")
-        if answer.status not in {200, 204}:  # 503 while it starts
+        if answer.status not in {200, 204}:  # 503 while it starts, 401 for a wrong secret
             raise IdentityUnavailableError("the identity service does not answer")
         try:
             return msgspec.json.decode(body) if body else None
