@@ -1,0 +1,1 @@
+"""Documents: collections, originals, passages, retrieval under need to know."""

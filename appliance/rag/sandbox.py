@@ -55,7 +55,7 @@ async def parse(
     try:
         async with asyncio.timeout(seconds):
             line = await _talk(process, data)
-            status = await process.wait()
+            status = await process.wait() if line is not None else 0
     except TimeoutError:
         return Answer([], reason=Reason.TOO_LONG)
     finally:
@@ -99,6 +99,9 @@ async def _write(stdin: asyncio.StreamWriter, data: bytes) -> None:
 
 
 async def _end(process: asyncio.subprocess.Process) -> None:
+    assert process.stdout is not None
     with contextlib.suppress(ProcessLookupError):
         process.kill()
+    while await process.stdout.read(1 << 20):
+        pass  # asyncio sees the end of a process once its pipes are empty
     await process.wait()

@@ -21,6 +21,7 @@ from appliance.rag.parsed import (
 _OUTLINE_DEPTH, _OUTLINE_ITEMS = 6, 5_000
 _PASSWORD = 4  # FPDF_ERR_PASSWORD
 _BROKEN_WORD = re.compile(r"(?<=[^\W\d_])[-\u00ad\ufffe\u0002]\n(?=[a-zà-ÿœ])")
+_COMPOUND = re.compile(r"(?<=\w-)\n(?=\w)")
 _BLANKS = re.compile(r"[^\S\n]+")
 _END = tuple(".:;!?…»)•")
 _ITEM = re.compile(r"\s*(?:[-–•▪*]|\d{1,3}[.)]|[a-z][.)]|[IVXLC]+[.)])\s")
@@ -70,6 +71,7 @@ def _texts(document: pypdfium2.PdfDocument) -> Iterator[str]:
 def reflow(text: str) -> str:
     """Return the lines of a page as paragraphs: broken words whole, lines of prose joined."""
     text = _BROKEN_WORD.sub("", text.replace("\r\n", "\n").replace("\r", "\n"))
+    text = _COMPOUND.sub("", text)
     lines = [_BLANKS.sub(" ", line).strip() for line in clean(text).split("\n")]
     width = max((len(line) for line in lines), default=0)
     parts: list[str] = []
