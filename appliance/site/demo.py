@@ -65,6 +65,7 @@ class Stack:
         self.folder: Folder = layout.folder
         self.supervisor = Supervisor(self.folder.logs, _environment(self.folder), self._note)
         self.accounts: Mapping[str, Account] = {}
+        self.ready = False  # people can sign in, and search by keyword
         self._background: set[asyncio.Task[None]] = set()
 
     async def up(self) -> None:
@@ -86,6 +87,8 @@ class Stack:
         with self.board.phase("Documents : recherche par mots"):
             await asyncio.to_thread(self._import)
             await self._searchable()
+        self.ready = True
+        self._note(self.supervisor.pids)
         self._start_engines()
 
     def _import(self) -> None:
@@ -218,9 +221,10 @@ class Stack:
         """Write `stack.json`, whole, for who drives this stack."""
         stack = {
             "origin": self.layout.origin,
+            "ready": self.ready,
             "supervisor": os.getpid(),
             "pids": pids,
-            "accounts": {name: one.role for name, one in self.accounts.items()},
+            "accounts": str(self.folder.accounts),
             "settings": {path.stem: str(path) for path in self.folder.settings.glob("*.toml")},
         }
         fresh = self.folder.stack.with_suffix(".new")
