@@ -18,6 +18,7 @@ from appliance.console.typography import french
 
 _CITED = re.compile(r"(\S{0,24})\s*((?:\[\d{1,2}\]\s?)*\[\d{1,2}\])")
 _NUMBER = re.compile(r"\[(\d{1,2})\]")
+_REFERENCE = re.compile(r"\b(?:[A-Z]{1,5}-)+\d+(?:-[A-Z]+)?\b")
 _FENCE = re.compile(r"^\s{0,3}(```|~~~)", re.MULTILINE)
 
 
@@ -100,9 +101,14 @@ def _inline(text: str, links: Links) -> str:
         numbers = [int(n) for n in _NUMBER.findall(match[2])]
         cites = Markup(" ").join(links.html(n) for n in numbers)
         glued = Markup('<span class="nowrap">{}\u00a0{}</span>').format(match[1], cites)
-        out += [escape(shown[at : match.start()]), glued if match[1] else cites]
+        out += [unbroken(shown[at : match.start()]), glued if match[1] else cites]
         at = match.end()
-    return str(Markup().join([*out, escape(shown[at:])]))
+    return str(Markup().join([*out, unbroken(shown[at:])]))
+
+
+def unbroken(text: str) -> Markup:
+    """Return escaped text in which a reference such as PO-217 never breaks at its hyphen."""
+    return Markup(_REFERENCE.sub(r'<span class="nowrap">\g<0></span>', str(escape(text))))  # noqa: S704
 
 
 def blocks(text: str, links: Links) -> Markup:

@@ -27,11 +27,14 @@ def icon_names(*folders: Path) -> set[str]:
     found: set[str] = set()
     for folder in folders:
         for file in sorted(folder.rglob("*.*")):
-            if file.suffix == ".html":
-                found |= set(_ICON.findall(file.read_text("utf-8")))
             if file.suffix in {".html", ".py"}:
-                found |= set(_NAMED.findall(file.read_text("utf-8")))
+                found |= icons_in(file.read_text("utf-8"))
     return found
+
+
+def icons_in(text: str) -> set[str]:
+    """Return the icons that one template or module names."""
+    return set(_ICON.findall(text)) | set(_NAMED.findall(text))
 
 
 def icon_body(svg: str) -> str:

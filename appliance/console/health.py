@@ -55,7 +55,7 @@ class Watch:
         except (RecorderError, RefusedError, TimeoutError):
             return None
         at = datetime.fromtimestamp(state.checkpoint_at / _MICRO, UTC)
-        return Proof(state.size, at, state.root.hex()), state.stopped
+        return Proof(state.size, state.checkpoint_size, at, state.root.hex()), state.stopped
 
 
 def engine_is_away(health: Health | None) -> bool:

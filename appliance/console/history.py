@@ -87,11 +87,22 @@ class History:
         turns = [await self._turn(row, words, extractive) for row in rows]
         return turns, rows[-1].collections if rows else []
 
-    async def _turn(self, row: ContentRow, words: Words, extractive: frozenset[str]) -> Turn:
+    async def turn_at(
+        self, conn: AsyncConnection, turn: Turn, words: Words, extractive: frozenset[str]
+    ) -> tuple[Turn, ContentRow] | None:
+        """Return a turn that has a receipt as the history keeps it, once it was written."""
+        row = await store.find_by_record(conn, turn.receipt.index) if turn.receipt else None
+        if row is None:
+            return None
+        return await self._turn(row, words, extractive, turn.key), row
+
+    async def _turn(
+        self, row: ContentRow, words: Words, extractive: frozenset[str], anchor: str = ""
+    ) -> Turn:
         key = await self.key_of(row.record)
         receipt, stopped = await self._ending(row.record)
         turn = Turn(
-            key=row.request[-12:],
+            key=anchor or row.request[-12:],
             question=_text(key, "question", row.question) or words.erased,
             at=row.at,
             model=row.model,

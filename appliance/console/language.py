@@ -132,7 +132,7 @@ class Language:
             units = ["B", "kB", "MB", "GB", "TB"]
         while value >= _KILO and len(units) > 1:
             value, units = value / _KILO, units[1:]
-        whole = value >= 100 or value == int(value)  # noqa: PLR2004
+        whole = value >= 10 or value == int(value)  # noqa: PLR2004
         return self.number(value, 0 if whole else 1) + SPACE + units[0]
 
     def choose(self, given: str, other: str) -> str:

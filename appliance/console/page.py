@@ -17,6 +17,7 @@ class Proof:
     """State of the log, in the foot of the menu."""
 
     size: int  # events
+    signed: int  # of them, under the last checkpoint
     at: datetime  # of the last signed checkpoint
     root: str  # base64
 

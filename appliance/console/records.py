@@ -173,11 +173,18 @@ _NAMES: dict[str, str] = {
     "policy": mark("Politique"),
     "flags": mark("Filtres déclenchés"),
 }
+_VALUES = {
+    ("outcome", "answer"): mark("réponse étayée"),
+    ("outcome", "nearby"): mark("passages proches"),
+    ("outcome", "none"): mark("sans réponse"),
+    ("content", "sealed"): mark("chiffré, hors du journal"),
+    ("content", "none"): mark("non conservé"),
+}
 _MONO = frozenset({"id", "request", "policy", "actor"})
 LABEL = mark("Marquage")
 
 
-def facts(record: Record) -> list[tuple[str, Value]]:
+def facts(record: Record, language: Language) -> list[tuple[str, Value]]:
     """Return the sheet of a record: names are msgids."""
     rows = [(LABEL, Value("", label=record.label))]
     for name, title in _NAMES.items():
@@ -185,7 +192,9 @@ def facts(record: Record) -> list[tuple[str, Value]]:
         if isinstance(value, list):
             value = ", ".join(value) or "—"
         if value not in (None, ""):
-            rows.append((title, Value(str(value), mono=name in _MONO)))
+            told = _VALUES.get((name, str(value)))
+            shown = language.text(told) if told else str(value)
+            rows.append((title, Value(shown, mono=name in _MONO)))
     data = record.event.data if isinstance(record.event, Fact) else {}
     return rows + [(name, Value(str(value), mono=True)) for name, value in data.items()]
 

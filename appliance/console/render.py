@@ -16,7 +16,8 @@ from zoneinfo import ZoneInfo
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
-from appliance.console.assets import STATIC, VENDOR, icon_names
+from appliance.console.answer import unbroken
+from appliance.console.assets import STATIC, VENDOR, icon_names, icons_in
 from appliance.console.drawing import fort, seal
 from appliance.console.language import CODES, Code, Language
 from appliance.errors import ApplianceError
@@ -98,7 +99,9 @@ class Renderer:
             icon=icon, seal=seal, fort=fort, lang=language, label=self._label,
             static=self._static,
         )  # fmt: skip
-        env.filters.update(team=team, short=short, gettext=language.text, n=language.number)
+        env.filters.update(
+            team=team, unbroken=unbroken, short=short, gettext=language.text, n=language.number
+        )
         return env
 
     def _label(self, rank: int) -> str:
@@ -124,7 +127,8 @@ class Renderer:
 
     @cached_property
     def _parts_icons(self) -> set[str]:
-        return icon_names(TEMPLATES / "parts")
+        macros = TEMPLATES / "_m.html"
+        return icon_names(TEMPLATES / "parts") | icons_in(macros.read_text("utf-8"))
 
     def _sprite(self, names: set[str]) -> Markup:
         symbols = [_SYMBOL.format(n, Markup(self._icons[n])) for n in sorted(names)]  # noqa: S704

@@ -114,7 +114,7 @@ async def find_latest(conn: AsyncConnection) -> list[LatestRow]:
             SELECT DISTINCT ON (outcome) outcome, record,
                    passages -> (citations[1] - 1) ->> 'document' AS document,
                    passages -> (citations[1] - 1) ->> 'passage' AS passage
-            FROM content ORDER BY outcome, record DESC
+            FROM content ORDER BY outcome, cardinality(citations) = 0, record DESC
             """
         )
         return await cur.fetchall()

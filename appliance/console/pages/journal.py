@@ -33,7 +33,7 @@ async def journal(visit: Visitor, avant: Annotated[int | None, Query(ge=0)] = No
         await visit.console.recorder.append(event)
     rows, older = await _page(visit, avant)
     names = {visit.caller.subject: visit.caller.name} | names_in(rows)
-    size = visit.proof.size if visit.proof else 0
+    signed = visit.proof.signed if visit.proof else 0
     title = visit.language.text(JOURNAL.text if everything else OWN_JOURNAL.text)
     return visit.page(
         "journal.html",
@@ -42,7 +42,7 @@ async def journal(visit: Visitor, avant: Annotated[int | None, Query(ge=0)] = No
         older=older,
         newer=avant is not None,
         proof=visit.proof,
-        signed=max(size - 1, 0),
+        signed=max(signed - 1, 0),
         title=title,
         all=everything,
     )
@@ -62,7 +62,7 @@ async def record_page(visit: Visitor, index: int) -> Response:
         record=record,
         thread=steps,
         proof=await prove(visit, record),
-        facts=facts(record),
+        facts=facts(record, visit.language),
     )
 
 

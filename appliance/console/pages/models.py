@@ -30,7 +30,7 @@ _PARTS = (
     ("identity", mark("Identité")),
     ("vectors", mark("Vecteurs")),
 )
-_ENGINE = mark("Moteur de réponse")
+_ENGINE = mark("Moteur")
 _STOPPED = mark("L’arrêt est inscrit au journal ; toute génération est arrêtée.")
 _APPROVED = mark("Votre accord est inscrit au journal.")
 _RESTARTED = mark("Deux personnes l’ont approuvé : le service reprend.")

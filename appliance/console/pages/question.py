@@ -1,5 +1,6 @@
 """Asking: the page, the streamed answer, conversations, history."""
 
+import asyncio
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -18,6 +19,7 @@ from appliance.console.menu import ASK
 from appliance.console.page import HIGHEST, Shell, highest
 from appliance.console.questions import Begun, Ended, Grew, Question, Step, new_key, panel
 from appliance.console.sse import event
+from appliance.console.store import ContentRow
 from appliance.console.terminal import ending_of
 from appliance.console.turn import Panel, Turn
 from appliance.identity.policy import Policy
@@ -32,6 +34,7 @@ from appliance.rag.documents import (
 
 router = APIRouter(include_in_schema=False)
 RECENT, PER_PAGE, STARTERS, CHARACTERS = 5, 30, 4, 4_000
+LOOKS, PAUSE = 10, 0.1  # seconds
 ORDINARY = 1  # labels up to this one are chosen beforehand
 
 
@@ -143,8 +146,14 @@ async def stopped(
     """Show how a request ended that the person stopped: its record and its receipt."""
     visit.check(Scope.CHAT)
     turn = await ending_of(visit, request, depuis, ancre)
-    html = visit.part("parts/stopped.html", turn=turn)
-    return HTMLResponse(html)
+    kept = await _kept(visit, turn)
+    if kept is None:
+        return HTMLResponse(visit.part("parts/stopped.html", turn=turn))
+    whole, row = kept
+    async with visit.transaction() as conn:
+        ended = Ended(whole, await panel(conn, visit, whole))
+    wish = Wish("", row.collections, row.conversation)
+    return HTMLResponse(await _end(visit, wish, ended))
 
 
 @router.get("/source/{document}/{passage}")
@@ -169,6 +178,20 @@ async def history_page(visit: Visitor, avant: datetime | None = None) -> Respons
     return visit.page("history.html", shell, items=items, older=older, months=months)
 
 
+async def _kept(visit: Visit, turn: Turn) -> tuple[Turn, ContentRow] | None:
+    """Return what the history keeps of a turn that was stopped: written soon after its end."""
+    if turn.receipt is None:
+        return None
+    for _ in range(LOOKS):
+        async with visit.transaction() as conn:
+            history, models = visit.console.history, extractive(visit.console.policy)
+            found = await history.turn_at(conn, turn, visit.words, models)
+        if found is not None:
+            return found
+        await asyncio.sleep(PAUSE)
+    return None
+
+
 def model_for(policy: Policy, caller: Principal) -> str:
     """Return the chat model that answers this person."""
     if policy.default_model:
@@ -177,6 +200,11 @@ def model_for(policy: Policy, caller: Principal) -> str:
         if model.kind == "chat" and (not model.roles or caller.roles & set(model.roles)):
             return name
     return ""
+
+
+def extractive(policy: Policy) -> frozenset[str]:
+    """Return the models that quote and do not write."""
+    return frozenset(name for name, model in policy.models.items() if model.extractive)
 
 
 def ordinary(collections: Sequence[Collection]) -> list[str]:
@@ -200,12 +228,11 @@ async def _starters(
 
 async def _talk(visit: Visit, conversation: UUID, chosen: Sequence[str], team: str) -> Talk:
     """Return a conversation as the history has it."""
-    history, policy = visit.console.history, visit.console.policy
-    extractive = frozenset(name for name, model in policy.models.items() if model.extractive)
+    history, models = visit.console.history, extractive(visit.console.policy)
     async with visit.transaction() as conn:
         collections = await visible_collections(conn)
         recents = await history.conversations(conn, visit.words, RECENT)
-        turns, kept = await history.turns(conn, conversation, visit.words, extractive)
+        turns, kept = await history.turns(conn, conversation, visit.words, models)
         beside = await panel(conn, visit, turns[-1]) if turns else Panel()
     picked = chosen or kept or ordinary(collections)
     return Talk(conversation, turns, beside, recents, collections, picked, team=team)
@@ -280,5 +307,10 @@ async def _end(visit: Visit, wish: Wish, ended: Ended) -> str:
     """Return the fragments that end the stream: the turn as it stays, its sources, the rest."""
     talk = await _talk(visit, wish.conversation, wish.collections, wish.team)
     shown = _with(talk, ended, "")
-    values = {**shown.values(visit), "panel": ended.panel, "turn": ended.turn, "watch": True}
+    values = {
+        **shown.values(visit),
+        "panel": ended.panel,
+        "turn": ended.turn,
+        "searching": True,
+    }
     return visit.part("parts/end.html", _shell(visit, shown), **values)

@@ -43,4 +43,4 @@ async def stay(visit: Visitor) -> Response:
 @router.get("/etat")
 async def state(visit: Visitor) -> Response:
     """Return what is not as usual, while a page waits for it to pass."""
-    return HTMLResponse(visit.part("parts/state.html", watch=True))
+    return HTMLResponse(visit.part("parts/state.html", searching=True))
