@@ -6,6 +6,7 @@ The BM25 is that of the background list, so that an engine that only sees passag
 alike. Pure.
 """
 
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import groupby, pairwise
@@ -17,6 +18,7 @@ from appliance.rag.sentences import split_sentences
 from appliance.rag.support import TOP, Question, attained, read_question, share
 
 _BM25, _KIND, _PAIRS = 2.0, 0.25, 0.15  # beside coverage, which counts 1
+_HEADING = re.compile(r"(?:[\dIVX]+[.)] ?)*[^\d.!?…;:|]{1,60}")  # what names, and says nothing
 _WITHIN = 3  # words: terms of the question this near count as a pair
 
 
@@ -88,6 +90,8 @@ def _score(
         title = terms(passage.title)
         for start, end in split_sentences(passage.body):
             text = " ".join(passage.body[start:end].split())
+            if _HEADING.fullmatch(text):
+                continue
             found = terms(text)
             covered = share(asked, [*title, *found])
             score = covered + _BM25 * bm25[n] / best if found else 0

@@ -70,7 +70,8 @@ def make_pdf(facts: dict[str, str], blocks: list[tuple[int, str]], path: Path) -
             pdf.set_font("helvetica", "B", 17 - 3 * level)
         else:
             pdf.set_font("helvetica", size=11)
-        pdf.multi_cell(0, 6 if not level else 8, text, new_x="LMARGIN", new_y="NEXT")
+        with pdf.unbreakable() as whole:  # no sentence over two pages
+            whole.multi_cell(0, 6 if not level else 8, text, new_x="LMARGIN", new_y="NEXT")
         pdf.ln(2)
     pdf.output(str(path))
 
