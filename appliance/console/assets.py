@@ -61,7 +61,7 @@ def build(modules: Path, vendor: Path) -> None:
     (vendor / "fonts.css").write_text(font_faces((font / "wdth.css").read_text("utf-8")))
     for subset in SUBSETS:
         name = f"ibm-plex-sans-{subset}-wdth-normal.woff2"
-        shutil.copy(font / "files" / name, vendor / name)
+        (vendor / name).write_bytes((font / "files" / name).read_bytes())
     for script in SCRIPTS:
         text = (modules / script).read_text("utf-8")
         kept = [line for line in text.splitlines() if "sourceMappingURL" not in line]

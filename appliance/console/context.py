@@ -7,7 +7,7 @@ something carries the token of its session and comes from our origin.
 import logging
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, cast
@@ -123,6 +123,12 @@ class Visit:
     def words(self) -> Words:
         """Return what the history says."""
         return Words(self.language.text(_SOURCE), self.language.text(_ERASED))
+
+    async def afresh(self) -> "Visit":
+        """Return the same visit with the state of now."""
+        self.console.watch.forget()
+        state, proof = await self.console.watch.look()
+        return replace(self, state=state, proof=proof)
 
     def check(self, *scopes: Scope) -> None:
         """Let pass who holds one of the scopes.

@@ -56,6 +56,12 @@ def team(group: str) -> str:
     return group.removeprefix("/equipes/")
 
 
+def initials(name: str) -> str:
+    """Return the initials of a label, for where there is little room."""
+    words = [word for word in name.split() if word not in {"de", "du", "des", "la", "le"}]
+    return "".join(word[0] for word in words).upper()
+
+
 class Renderer:
     """Renders the console's templates, for one site."""
 
@@ -100,7 +106,12 @@ class Renderer:
             static=self._static,
         )  # fmt: skip
         env.filters.update(
-            team=team, unbroken=unbroken, short=short, gettext=language.text, n=language.number
+            team=team,
+            initials=initials,
+            unbroken=unbroken,
+            short=short,
+            gettext=language.text,
+            n=language.number,
         )
         return env
 

@@ -305,6 +305,7 @@ def _growth(visit: Visit, shell: Shell, step: Step, key: str, rank: int) -> str:
 
 async def _end(visit: Visit, wish: Wish, ended: Ended) -> str:
     """Return the fragments that end the stream: the turn as it stays, its sources, the rest."""
+    visit = await visit.afresh()
     talk = await _talk(visit, wish.conversation, wish.collections, wish.team)
     shown = _with(talk, ended, "")
     values = {
