@@ -66,6 +66,7 @@ def create_gateway(settings: GatewaySettings) -> Dispatcher:
 
     # Their pages would fetch from a CDN.
     app = FastAPI(title="Casemate", lifespan=lifespan, docs_url=None, redoc_url=None)
+    app.router.redirect_slashes = False
     app.include_router(gateway_routes)
     document = app.openapi
     app.openapi = lambda: openapi.complete(document())  # type: ignore[method-assign]

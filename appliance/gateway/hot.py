@@ -90,6 +90,9 @@ class Hot:
             elif not isinstance(exc, RecorderError):
                 self._recording.refused(caller.subject, exc.code, ROUTE)
             await asked.refuse(exc)
+        except Exception:  # the edge of the process
+            log.exception("defect before an intent")
+            await asked.refuse(ApplianceError("internal error"))
         else:
             await self._serve(call, request, ruling, Reply(call, place, asked))
 
@@ -132,10 +135,11 @@ class Hot:
             await self._interrupted(call, reply)
         except ApplianceError as exc:
             await self._failed(call, exc, reply)
+        except Exception:  # the edge of the process: still exactly one terminal record
+            log.exception("defect", extra={"request": call.id})
+            await self._failed(call, ApplianceError("internal error"), reply, kind=Failed)
         finally:
             self._parts.departures.discard(call)
-            if not call.ended:  # a defect of ours: still exactly one terminal record
-                await self._close(call, Failed, "defect", "CM-NET-00")
 
     async def _answer(
         self, call: Call, request: chat.ChatRequest, ruling: Ruling, reply: Reply

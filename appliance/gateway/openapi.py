@@ -15,6 +15,7 @@ _REFUSALS = {
     "402": "A budget would be passed",
     "403": "Not permitted: scope, model, limit, team or filter",
     "404": "No such collection for the caller",
+    "409": "It contradicts the state of the service",
     "413": "Too long",
     "429": "All places are taken",
     "502": "The engine's answer cannot be read",
@@ -92,13 +93,14 @@ def operation(body: type | None, result: dict[str, Any], *codes: str) -> dict[st
     return found
 
 
+_MODEL_REFUSALS = [code for code in _REFUSALS if code != "409"]
 CHAT = operation(
-    ChatRequest, {**_json({"type": "object"}), "text/event-stream": {}}, *_REFUSALS
+    ChatRequest, {**_json({"type": "object"}), "text/event-stream": {}}, *_MODEL_REFUSALS
 )
-EMBEDDINGS = operation(EmbeddingRequest, _json({"type": "object"}), *_REFUSALS)
+EMBEDDINGS = operation(EmbeddingRequest, _json({"type": "object"}), *_MODEL_REFUSALS)
 MODELS = operation(None, _json(_ref(ModelList)), "401", "403", "503")
 HEALTH = {"responses": {"200": {"description": "Health", "content": _json(_ref(Health))}}}
-SERVICE = operation(Stop, _json(_ref(Stopped)), "400", "401", "403", "413", "503")
+SERVICE = operation(Stop, _json(_ref(Stopped)), "400", "401", "403", "409", "413", "503")
 
 
 def complete(document: dict[str, Any]) -> dict[str, Any]:

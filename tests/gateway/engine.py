@@ -73,6 +73,7 @@ class Engine:
         request = json.loads(body)
         if target == "/v1/embeddings":
             self.embedded.append(request)
+            await self.held.wait()
             texts = (
                 request["input"] if isinstance(request["input"], list) else [request["input"]]
             )

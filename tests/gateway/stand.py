@@ -6,6 +6,7 @@ of the product's own command.
 
 import asyncio
 import http.server
+import io
 import json
 import os
 import socket
@@ -217,9 +218,10 @@ class Client:
         self, path: str, body: Any, headers: Mapping[str, str] | None = None
     ) -> tuple[int, Any, Mapping[str, str]]:
         """Return status, decoded body and headers."""
-        data = body if isinstance(body, bytes) else json.dumps(body).encode()
+        raw = body if isinstance(body, bytes) else json.dumps(body).encode()
         wanted = {**self.headers, "content-type": "application/json", **(headers or {})}
-        async with self.http.post(f"http://gateway{path}", data=data, headers=wanted) as answer:
+        url, data = f"http://gateway{path}", io.BytesIO(raw)
+        async with self.http.post(url, data=data, headers=wanted) as answer:
             text = await answer.read()
             return answer.status, json.loads(text), answer.headers
 
