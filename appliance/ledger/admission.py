@@ -188,7 +188,8 @@ class Admission:
 
     def standings(self, at: int, names: Iterable[str] | None = None) -> dict[str, Standing]:
         """Tell how budgets stand; all that were ever named when `names` is None."""
-        return {name: self.standing(name, at) for name in (names or sorted(self.budgets))}
+        chosen = sorted(self.budgets) if names is None else names
+        return {name: self.standing(name, at) for name in chosen}
 
     # the stop switch
 

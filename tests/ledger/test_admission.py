@@ -127,6 +127,8 @@ def test_without_a_default_a_budget_is_counted_and_not_free(state: Admission) ->
     state.begin("r", {"user:ada": 10**9}, WHO, NOON)
     assert state.standing("user:ada", NOON).reserved == 10**9
     assert state.standings(NOON).keys() == {"user:ada"}
+    assert state.standings(NOON, ["site"]).keys() == {"site"}
+    assert state.standings(NOON, []) == {}
 
 
 def test_a_new_period_begins_with_nothing_used(state: Admission) -> None:
