@@ -5,6 +5,7 @@ Cues only: a wrong one costs a quarter of a point among sentences that score ali
 
 import re
 import unicodedata
+from dataclasses import dataclass
 
 _MEASURES = (
     "nombre|montant|seuil|taux|prix|duree|delai|superficie|population|taille|hauteur|longueur|"
@@ -43,27 +44,39 @@ _CUES = {
         r"du fait|suite a|permet|permettre)\b",
     }.items()
 }
+_ACCENTED = "àâäáãåçéèêëíîïìñóôöòõúùûüýÿ"
+_BARE = "aaaaaaceeeeiiiinooooouuuuyy"
+_PLAIN = str.maketrans(
+    f"{_ACCENTED}{_ACCENTED.upper()}’", f"{_BARE}{_BARE.upper()}'", "\u0300\u0301\u0308"
+)
 _CASELESS = {"date", "number", "cause"}
 
 
-def expected(question: str) -> str | None:
+@dataclass(frozen=True, slots=True)
+class Expected:
+    """What a question asks for."""
+
+    kind: str | None
+    asked: str  # the question, plain and in lower case
+
+    def is_in(self, sentence: str) -> bool:
+        """Whether a sentence has something of the kind that the question does not have."""
+        if self.kind is None:
+            return False
+        text = _plain(sentence)
+        text = text.lower() if self.kind in _CASELESS else text
+        found = _CUES[self.kind].finditer(text)
+        return any(match[0].lower() not in self.asked for match in found)
+
+
+def expected(question: str) -> Expected:
     """Return the kind of answer that a question asks for."""
     asked = _plain(question).lower()
     found = [
         (match.start(), kind) for kind, cue in _KINDS.items() if (match := cue.search(asked))
     ]
-    return min(found)[1] if found else None
-
-
-def holds(kind: str | None, sentence: str, question: str) -> bool:
-    """Whether a sentence has something of a kind that the question does not have itself."""
-    if kind is None:
-        return False
-    text, asked = _plain(sentence), _plain(question).lower()
-    text = text.lower() if kind in _CASELESS else text
-    return any(match[0].lower() not in asked for match in _CUES[kind].finditer(text))
+    return Expected(min(found)[1] if found else None, asked)
 
 
 def _plain(text: str) -> str:
-    decomposed = unicodedata.normalize("NFD", text.replace("’", "'"))
-    return "".join(c for c in decomposed if not unicodedata.combining(c))
+    return unicodedata.normalize("NFC", text).translate(_PLAIN)

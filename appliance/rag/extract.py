@@ -7,13 +7,14 @@ alike. Pure.
 """
 
 import re
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import groupby, pairwise
+from itertools import chain, groupby, pairwise
 from typing import Protocol
 
-from appliance.rag.analysis import frequencies, terms
-from appliance.rag.expect import expected, holds
+from appliance.rag.analysis import terms
+from appliance.rag.expect import expected
 from appliance.rag.sentences import split_sentences
 from appliance.rag.support import TOP, Question, attained, read_question, share
 
@@ -73,8 +74,7 @@ def extract(
         return Extract((), "")
     given = dict(zip(numbers or range(1, len(passages) + 1), passages, strict=True))
     best = dict(list(given.items())[:TOP])
-    scored = [s for s in _score(question, asked, best) if s.score > 0]
-    scored.sort(key=lambda s: -s.score)
+    scored = sorted(_score(question, asked, best), key=lambda s: -s.score)
     kept = scored[:most]
     return Extract(tuple(kept), _lay_out(kept, best))
 
@@ -82,21 +82,30 @@ def extract(
 def _score(
     question: str, asked: Question, passages: Mapping[int, Source]
 ) -> Iterable[Sentence]:
-    bm25 = {n: attained(asked, frequencies(f"{p.title} {p.body}")) for n, p in passages.items()}
+    titles = {n: terms(p.title) for n, p in passages.items()}
+    parts = {n: list(_sentences(p.body)) for n, p in passages.items()}
+    bm25 = {
+        n: attained(asked, Counter(chain(titles[n], *(found for *_, found in parts[n]))))
+        for n in passages
+    }
     best = max(bm25.values(), default=0) or 1
-    kind = expected(question)
+    wanted = expected(question)
     order = list(dict.fromkeys(terms(question)))
-    for n, passage in passages.items():
-        title = terms(passage.title)
-        for start, end in split_sentences(passage.body):
-            text = " ".join(passage.body[start:end].split())
-            if _HEADING.fullmatch(text):
+    for n in passages:
+        for start, end, text, found in parts[n]:
+            covered = share(asked, [*titles[n], *found])
+            if not found or not covered or _HEADING.fullmatch(text):
                 continue
-            found = terms(text)
-            covered = share(asked, [*title, *found])
-            score = covered + _BM25 * bm25[n] / best if found else 0
-            score += _KIND * holds(kind, text, question) + _PAIRS * _pairs(order, found)
-            yield Sentence(n, start, end, text, score if covered and found else 0)
+            score = covered + _BM25 * bm25[n] / best
+            score += _KIND * wanted.is_in(text) + _PAIRS * _pairs(order, found)
+            yield Sentence(n, start, end, text, score)
+
+
+def _sentences(body: str) -> Iterable[tuple[int, int, str, list[str]]]:
+    """Yield each sentence: its range, its text on one line, its terms."""
+    for start, end in split_sentences(body):
+        text = " ".join(body[start:end].split())
+        yield start, end, text, terms(text)
 
 
 def _pairs(asked: Sequence[str], found: Sequence[str]) -> float:

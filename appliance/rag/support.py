@@ -10,10 +10,11 @@ import re
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from itertools import chain
 from typing import Literal, Protocol
 
 from appliance.identity.policy import Outcome as Thresholds
-from appliance.rag.analysis import frequencies, terms
+from appliance.rag.analysis import terms
 from appliance.rag.background import MOST, saturation, weight
 from appliance.rag.sentences import split_sentences
 
@@ -112,11 +113,19 @@ def read_question(question: str) -> Question:
 
 def measure(asked: Question, passages: Sequence[Ranked]) -> Features:
     """Return the features of a question with terms and its first passages, at least one."""
-    counts = [frequencies(f"{p.title} {p.body}") for p in passages]
+    titles = [terms(p.title) for p in passages]
+    sentences = [_sentences(p.body) for p in passages]
+    counts = [
+        Counter(chain(title, *parts)) for title, parts in zip(titles, sentences, strict=True)
+    ]
     covered = [_soft_share(asked, count) for count in counts]
     best = counts[max(range(len(counts)), key=covered.__getitem__)]
     return Features(
-        sentence=max(_best_sentence(asked, p) for p in passages),
+        sentence=max(
+            share(asked, [*title, *part])
+            for title, parts in zip(titles, sentences, strict=True)
+            for part in parts or [[]]
+        ),
         passage=max(covered),
         bm25=max(attained(asked, count) for count in counts),
         gap=_gap([p.bm25 for p in passages]),
@@ -166,15 +175,9 @@ def _alike(first: str, second: str) -> bool:
     return common >= _SHARE * max(len(first), len(second))
 
 
-def _best_sentence(asked: Question, passage: Ranked) -> float:
-    title = terms(passage.title)
-    return max(
-        (
-            share(asked, [*title, *terms(passage.body[start:end])])
-            for start, end in split_sentences(passage.body)
-        ),
-        default=share(asked, title),
-    )
+def _sentences(body: str) -> list[list[str]]:
+    """Return the terms of each sentence of a passage."""
+    return [terms(body[start:end]) for start, end in split_sentences(body)]
 
 
 def _gap(scores: Sequence[float]) -> float:
