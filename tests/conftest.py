@@ -32,6 +32,13 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.add_marker("db")
 
 
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """Fail a run of CI in which anything was skipped: what is not run is not shown."""
+    reporter = session.config.pluginmanager.get_plugin("terminalreporter")
+    if os.environ.get("CI") and reporter is not None and reporter.stats.get("skipped"):
+        session.exitstatus = pytest.ExitCode.TESTS_FAILED
+
+
 def _recreate(server: str, name: str, template: str) -> None:
     with psycopg.connect(server, autocommit=True) as conn:
         names = sql.Identifier(name), sql.Identifier(template), sql.Identifier(OWNER)

@@ -5,6 +5,7 @@ import os
 import re
 import shutil
 import signal
+import socket
 import subprocess
 import tempfile
 import time
@@ -32,7 +33,6 @@ class RunningStack:
     """The stack of this run, seen from outside."""
 
     folder: Folder
-    process: "subprocess.Popen[bytes]"
 
     @property
     def told(self) -> dict[str, Any]:
@@ -71,13 +71,16 @@ class RunningStack:
     def await_vectors(self) -> None:
         """Wait until the embedder answers."""
         deadline = time.monotonic() + VECTORS
-        while time.monotonic() < deadline:
-            try:
-                if self.ask_socket("embedder", "/health").status_code == 200:
-                    return
-            except httpx2.TransportError:
-                time.sleep(1)
-        raise AssertionError((self.folder.logs / "embedder.log").read_text()[-3000:])
+        while not _listens(self.folder.socket("embedder")):
+            log = self.folder.logs / "embedder.log"
+            assert time.monotonic() < deadline, log.read_text()[-3000:]
+            time.sleep(1)
+        assert self.ask_socket("embedder", "/health").status_code == 200
+
+
+def _listens(path: Path) -> bool:
+    with socket.socket(socket.AF_UNIX) as probe:
+        return probe.connect_ex(str(path)) == 0
 
 
 def _site(folder: Path) -> Path:
@@ -92,10 +95,10 @@ def _site(folder: Path) -> Path:
     return folder / "site.toml"
 
 
-def _await_ready(stack: RunningStack, output: Path) -> None:
+def _await_ready(stack: RunningStack, process: "subprocess.Popen[bytes]", output: Path) -> None:
     deadline = time.monotonic() + START
     while not (stack.folder.stack.exists() and stack.told["ready"]):
-        assert stack.process.poll() is None, output.read_text()
+        assert process.poll() is None, output.read_text()
         assert time.monotonic() < deadline, output.read_text()
         time.sleep(0.2)
 
@@ -116,7 +119,13 @@ def processes_below(folder: Path) -> list[str]:
 
 @pytest.fixture(scope="session")
 def stack() -> Iterator[RunningStack]:
-    """Lend the stack; it is stopped by Ctrl-C, and must leave no process."""
+    """Lend the stack of the folder CASEMATE_TEST_STACK, or one of this run.
+
+    That one is stopped by Ctrl-C, and must leave no process.
+    """
+    if lent := os.environ.get("CASEMATE_TEST_STACK"):
+        yield RunningStack(Folder(Path(lent).resolve()))
+        return
     root = Path(tempfile.mkdtemp(prefix="cs-"))
     wish = ["--dir", str(root / "d"), "--gateways", "2", "--site", str(_site(root / "site"))]
     output = root / "output"
@@ -124,16 +133,17 @@ def stack() -> Iterator[RunningStack]:
         process = subprocess.Popen(
             [CASEMATE, "demo", "run", *wish], stdout=file, stderr=file, start_new_session=True
         )
-    running = RunningStack(Folder((root / "d").resolve()), process)
+    running = RunningStack(Folder((root / "d").resolve()))
     try:
-        _await_ready(running, output)
+        _await_ready(running, process, output)
         yield running
     finally:
         process.send_signal(signal.SIGINT)
         try:
             process.wait(90)
         finally:
-            os.killpg(process.pid, signal.SIGKILL) if process.poll() is None else None
+            if process.poll() is None:
+                os.killpg(process.pid, signal.SIGKILL)
     assert process.returncode == 0, output.read_text()
     assert processes_below(root) == []
     shutil.rmtree(root)

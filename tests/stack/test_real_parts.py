@@ -94,7 +94,7 @@ def test_a_second_demo_in_the_same_folder_is_refused(stack: RunningStack) -> Non
 
     assert done.returncode == 1
     assert "Une démonstration tourne déjà" in done.stderr
-    assert str(stack.process.pid) in done.stderr
+    assert str(stack.told["supervisor"]) in done.stderr
     assert stack.told["ready"]
 
 
