@@ -101,3 +101,12 @@ def test_a_length_that_leads_nowhere_ends_what_can_be_read(log: Path) -> None:
     path.write_bytes(data)
     found, error = damaged(Archive(log).journal(301))
     assert (found, error.record) == ([], 0)
+
+
+def test_a_segment_has_the_place_that_its_header_says(log: Path) -> None:
+    path = max((log / "journal").glob("0*"))
+    data = path.read_bytes()
+    path.write_bytes(journal.header(1) + data[journal.HEADER_BYTES :])
+    _, error = damaged(Archive(log).journal(301))
+    assert error.record == int(path.name)
+    assert "begins with record 1" in error.detail

@@ -60,7 +60,6 @@ def test_as_many_signatures_as_every_reader_accepts_are_accepted() -> None:
     "data",
     [
         pytest.param("", id="empty"),
-        pytest.param(GOOD[:-1], id="no final newline"),
         pytest.param(GOOD.replace("\n", "\r\n"), id="CRLF"),
         pytest.param("a\tb\n\n" + LINE, id="tabulator"),
         pytest.param("a\0b\n\n" + LINE, id="control character"),
@@ -82,6 +81,11 @@ def test_as_many_signatures_as_every_reader_accepts_are_accepted() -> None:
 def test_parse_refuses(data: str) -> None:
     with pytest.raises(FormatError):
         Note.parse(data.encode())
+
+
+def test_a_note_without_its_final_newline_is_told_apart() -> None:
+    with pytest.raises(FormatError, match="no final newline"):
+        Note.parse(NOTE.to_bytes()[:-1])
 
 
 def test_parse_refuses_bytes_that_are_not_utf8() -> None:

@@ -8,6 +8,7 @@ import pytest
 from appliance.audit import publisher
 from appliance.audit.checkpoint import Checkpoint, open_checkpoint
 from appliance.audit.key import Signer
+from appliance.audit.note import sign
 from appliance.audit.publisher import CHECKPOINT, LAST_SIGNED, Publisher, RollbackError
 from appliance.audit.tile import encode_bundle, tiles_of
 from appliance.audit.tree import Frontier, leaf_hash
@@ -281,6 +282,12 @@ def _checkpoint_of_another_key(log: Log) -> None:
     path.write_bytes(path.read_bytes().replace(b"ZAd0ihsg", b"ZAd0ihsh"))
 
 
+def _checkpoint_of_another_root(log: Log) -> None:
+    log.grow(3)
+    other = Checkpoint("audit.example/demo", 3, bytes(32))
+    (log.directory / CHECKPOINT).write_bytes(sign(other.text(), SIGNER).to_bytes())
+
+
 def _checkpoint_away(log: Log) -> None:
     log.grow(3)
     (log.directory / CHECKPOINT).unlink()
@@ -290,7 +297,7 @@ def _checkpoint_away(log: Log) -> None:
 REFUSED = [
     _restored, _journal_cut, _lock_restored, _lock_away, _lock_of_another_tree,
     _lock_of_another_tail, _lock_damaged, _tile_away, _tile_changed, _tile_short,
-    _checkpoint_of_another_key, _checkpoint_away,
+    _checkpoint_of_another_key, _checkpoint_of_another_root, _checkpoint_away,
 ]  # fmt: skip
 
 

@@ -139,7 +139,7 @@ def test_a_frontier_read_back_grows_like_the_one_written(size: int, more: int) -
         pytest.param(b"", id="empty"),
         pytest.param(grown(3).to_bytes()[:-1], id="a hash one byte short"),
         pytest.param(grown(3).to_bytes() + bytes(32), id="a hash too many"),
-        pytest.param(b"\xff" + grown(3).to_bytes()[1:], id="size above the limit"),
+        pytest.param((1 << 63).to_bytes(8, "big") + bytes(32), id="size above the limit"),
     ],
 )
 def test_bytes_that_are_no_frontier_are_refused(data: bytes) -> None:
@@ -176,6 +176,12 @@ def test_a_consistency_path_proves_its_own_prefix_only(size: int) -> None:
             verify_consistency((old, bytes(32)), new, path)
         with pytest.raises(VerificationError):
             verify_consistency((old, root), new, [*path, bytes(32)])
+
+
+@pytest.mark.parametrize("size", [-1, 6])
+def test_a_tree_extends_no_larger_one(size: int) -> None:
+    with pytest.raises(VerificationError, match="cannot extend"):
+        verify_consistency((size, bytes(32)), (5, grown(5).root()), [bytes(32)])
 
 
 def test_consistency_path_of_the_worked_example() -> None:

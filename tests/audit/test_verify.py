@@ -188,6 +188,14 @@ def test_a_receipt_names_the_record_in_a_log_rewritten_as_a_whole(log: Path) -> 
     assert (error.fault, error.record) == (Fault.LEAF, 42)
 
 
+def test_a_journal_that_was_forgotten_names_the_record_in_a_rewritten_log(log: Path) -> None:
+    falsify(log, log.with_name("copy"), Falsification.REWRITTEN, 42)
+    shutil.rmtree(log.with_name("copy") / "journal")
+    shutil.copytree(log / "journal", log.with_name("copy") / "journal")
+    error = refused(log.with_name("copy"))
+    assert (error.fault, error.record) == (Fault.LEAF, 42)
+
+
 def test_a_log_signed_with_a_key_of_the_falsifier_is_refused(log: Path) -> None:
     falsify(log, log.with_name("copy"), Falsification.FORGED, 42)
     error = refused(log.with_name("copy"))
