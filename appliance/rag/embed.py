@@ -90,12 +90,13 @@ class Embedder:
 
     async def _embed_alone(self, text: str) -> list[float] | None:
         """Embed one text, cut in half until the model reads it: tokens are not characters."""
-        while len(text) >= _CHARS_MIN:
+        while True:
             try:
                 return (await self._ask([text]))[0]
             except _RefusedError:
+                if len(text) < _CHARS_MIN:
+                    return None
                 text = text[: len(text) // 2]
-        return None
 
     async def _ask(self, texts: Sequence[str]) -> list[list[float]]:
         headers = {"Authorization": f"Bearer {await self._fresh_token()}"}
