@@ -125,9 +125,10 @@ class Answer:
     def usage(self) -> Usage | None:
         """Return the last count of the engine, if it gave any that can be read."""
         try:
-            return _decode_usage(self._usage)
+            found: Usage | None = _decode_usage(self._usage)
         except msgspec.DecodeError:
             return None
+        return found
 
     def settle(self, head: Head, text: str) -> None:
         """Take a text of our own, for which no engine was asked."""

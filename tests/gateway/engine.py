@@ -24,6 +24,7 @@ class Engine:
     reason: str = ""
     continuous: bool = True  # obeys `continuous_usage_stats`
     cut_after: int | None = None  # words, then the connection ends
+    vector: list[float] = field(default_factory=lambda: [1.0, 0.5, 0.25])
     asked: list[Json] = field(default_factory=list)
     embedded: list[Json] = field(default_factory=list)
     aborted: int = 0  # answers whose reader left
@@ -77,7 +78,7 @@ class Engine:
             texts = (
                 request["input"] if isinstance(request["input"], list) else [request["input"]]
             )
-            data = [{"index": n, "embedding": [1.0, 0.5, 0.25]} for n in range(len(texts))]
+            data = [{"index": n, "embedding": self.vector} for n in range(len(texts))]
             usage = {"prompt_tokens": 3 * len(texts), "total_tokens": 3 * len(texts)}
             _write(writer, 200, {"object": "list", "data": data, "usage": usage})
             return True

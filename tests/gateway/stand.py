@@ -26,6 +26,7 @@ import msgspec
 import uvicorn
 from cryptography.hazmat.primitives.asymmetric import rsa
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
+from jwt.algorithms import RSAAlgorithm
 
 from appliance.app import create_gateway
 from appliance.audit.client import RecorderClient
@@ -76,7 +77,7 @@ class Realm:
 
     def __init__(self) -> None:
         self.key = rsa.generate_private_key(65537, 2048)
-        public = json.loads(jwt.algorithms.RSAAlgorithm.to_jwk(self.key.public_key()))
+        public = json.loads(RSAAlgorithm.to_jwk(self.key.public_key()))
         body = json.dumps({"keys": [{**public, "kid": "k1", "alg": "RS256", "use": "sig"}]})
 
         class Keys(http.server.BaseHTTPRequestHandler):
@@ -86,7 +87,7 @@ class Realm:
                 self.end_headers()
                 self.wfile.write(body.encode())
 
-            def log_message(self, *_: object) -> None:
+            def log_message(self, format: str, *args: object) -> None:  # noqa: A002
                 """Stay silent."""
 
         self.server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Keys)

@@ -82,8 +82,9 @@ def test_the_label_is_the_highest_of_the_passages() -> None:
 
 
 def test_an_end_spends_what_the_engine_counted() -> None:
-    made = call(answer=answer(), asked=True)
-    made.answer.whole(
+    told = answer()
+    made = call(answer=told, asked=True)
+    told.whole(
         b'{"choices":[{"message":{"content":"x"}}],'
         b'"usage":{"prompt_tokens":30,"completion_tokens":12}}'
     )
@@ -105,8 +106,9 @@ def test_a_cut_request_without_counts_spends_a_bound() -> None:
         Interrupted, "client_left", "", content=False, now=11
     )
     assert whole.spend == RESERVE
-    stream = call(answer=answer(""), asked=True, stream=True)
-    stream.answer.characters = 5
+    cut = answer("")
+    cut.characters = 5
+    stream = call(answer=cut, asked=True, stream=True)
     end = stream.terminal(Interrupted, "client_left", "", content=False, now=11)
     assert (end.prompt_tokens, end.completion_tokens) == (900, 20)
 

@@ -113,11 +113,12 @@ def test_only_requests_older_than_a_tick_are_watched() -> None:
             return {"type": "http.disconnect"}
 
         departures = Departures()
-        short, long = call(receive=receive, task=Task()), call(receive=receive, task=Task())
+        task = Task()
+        short, long = call(receive=receive, task=Task()), call(receive=receive, task=task)
         departures.add(short)
         departures.add(long)
         departures.discard(short)
-        await asyncio.wait_for(long.task.cancelled.wait(), 5)
+        await asyncio.wait_for(task.cancelled.wait(), 5)
         assert long.left
         assert not short.left
         assert asked == ["x"]

@@ -9,7 +9,7 @@ import pytest
 from appliance.errors import FormatError
 from appliance.gateway import embedding
 from tests.gateway.engine import engine
-from tests.gateway.stand import Json, Site, calls, gateway, kinds, until
+from tests.gateway.stand import Json, Site, calls, eventually, gateway, kinds, until
 
 ASKED: Json = {"model": "vecteurs", "input": ["un", "deux"], "encoding_format": "float"}
 
@@ -68,11 +68,12 @@ def test_a_client_that_leaves_leaves_an_end(site: Site) -> None:
             await until(lambda: made.embedded)
             asking.cancel()
             await asyncio.gather(asking, return_exceptions=True)
-            for _ in range(100):
-                if len(ends := await calls(site)) == 2:
-                    break
-                await asyncio.sleep(0.05)
-            assert ends[-1]["finish"] == "client_left"
+
+            async def ended() -> bool:
+                return len(await calls(site)) == 2
+
+            await eventually(ended)
+            assert (await calls(site))[-1]["finish"] == "client_left"
 
     asyncio.run(main())
 

@@ -79,7 +79,7 @@ def test_health_shows_who_is_away(site: Site) -> None:
                 return found
 
             async def is_(state: str) -> bool:
-                return (await health())["engines"]["chat"] == state
+                return bool((await health())["engines"]["chat"] == state)
 
             await eventually(lambda: is_("ready"))
             now = await health()

@@ -19,13 +19,14 @@ CONVERSATION = str(uuid.UUID(int=77))
 
 def rows_of(database: str, subject: str, clearance: int = 2) -> list[Json]:
     """Return what the console sees in a transaction of `subject`."""
-    with psycopg.connect(database, row_factory=dict_row) as conn:
+    with psycopg.connect(database) as conn:
         conn.execute(
             "SELECT set_config('app.subject', %s, true), set_config('app.clearance', %s, true),"
             " set_config('app.groups', '[]', true)",
             [subject, str(clearance)],
         )
-        return conn.execute("SELECT * FROM content ORDER BY record").fetchall()
+        rows = conn.cursor(row_factory=dict_row)
+        return rows.execute("SELECT * FROM content ORDER BY record").fetchall()
 
 
 async def written(database: str, subject: str, count: int) -> list[Json]:

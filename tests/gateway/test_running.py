@@ -33,8 +33,9 @@ def test_a_request_is_live_from_its_intent_to_its_durable_end() -> None:
 
 
 def test_a_stop_ends_what_waits_and_leaves_what_settles() -> None:
-    waiting, settling = call(id="a" * 16, task=Task()), call(id="b" * 16)
+    task = Task()
+    waiting, settling = call(id="a" * 16, task=task), call(id="b" * 16)
     running(waiting, settling).stop()
-    assert waiting.task.cancelled == 1
+    assert task.cancelled == 1
     assert waiting.stopped
     assert not settling.stopped

@@ -2,9 +2,9 @@
 
 import asyncio
 
+import msgspec
 import psycopg
 import pytest
-from psycopg import sql
 
 from appliance.gateway.store import ContentRow, add_content
 
@@ -75,13 +75,9 @@ def test_an_answer_from_a_collection_that_is_closed_to_its_owner_now_is_hidden(
         conn.execute(
             "INSERT INTO collection_group SELECT id, '/equipes/rh', false FROM collection"
         )
-    add(gateway_database, ContentRow(**{**fields(row()), "collections": ("notes",)}))
+    add(gateway_database, msgspec.structs.replace(row(), collections=("notes",)))
     assert len(seen(console_database, "ana", groups='["/equipes/rh"]')) == 1
     assert seen(console_database, "ana", groups="[]") == []
-
-
-def fields(made: ContentRow) -> dict[str, object]:
-    return {name: getattr(made, name) for name in made.__struct_fields__}
 
 
 @pytest.mark.parametrize(
@@ -90,7 +86,7 @@ def fields(made: ContentRow) -> dict[str, object]:
 )
 def test_the_gateway_only_writes(gateway_database: str, statement: str) -> None:
     with psycopg.connect(gateway_database) as conn, pytest.raises(psycopg.errors.Error):
-        conn.execute(sql.SQL(statement))  # type: ignore[arg-type]
+        conn.execute(statement.encode())
 
 
 @pytest.mark.parametrize(
@@ -99,7 +95,7 @@ def test_the_gateway_only_writes(gateway_database: str, statement: str) -> None:
 )
 def test_the_console_only_reads(console_database: str, statement: str) -> None:
     with psycopg.connect(console_database) as conn, pytest.raises(psycopg.errors.Error):
-        conn.execute(sql.SQL(statement))  # type: ignore[arg-type]
+        conn.execute(statement.encode())
 
 
 def test_the_worker_deletes_by_age_and_reads_no_text(
@@ -123,4 +119,4 @@ def test_the_table_refuses_what_is_no_row(
     gateway_database: str, changes: dict[str, object]
 ) -> None:
     with pytest.raises(psycopg.errors.CheckViolation):
-        add(gateway_database, ContentRow(**{**fields(row()), **changes}))
+        add(gateway_database, msgspec.structs.replace(row(), **changes))

@@ -47,7 +47,7 @@ def test_a_long_detail_is_cut_and_an_unknown_code_is_a_500() -> None:
 @pytest.mark.parametrize("code", sorted(CODES))
 def test_each_code_of_the_table_has_an_answer(code: str) -> None:
     exc = ApplianceError("detail")
-    exc.code = code  # type: ignore[misc]
+    exc.code = code
     refusal = wire.refusal(exc)
     assert 400 <= refusal.status <= 599
     assert json.loads(refusal.body)["error"]["type"].endswith("error") or refusal.status == 402
