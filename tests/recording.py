@@ -107,10 +107,14 @@ def refused_start(settings: RecorderSettings) -> str:
 
 
 def end(process: subprocess.Popen[bytes]) -> None:
-    """Kill a process."""
-    process.send_signal(signal.SIGCONT)
-    process.kill()
-    process.communicate()
+    """Kill a process, if it is still there."""
+    if process.poll() is None:
+        process.send_signal(signal.SIGCONT)
+        process.kill()
+    for pipe in (process.stdout, process.stderr):
+        if pipe is not None:
+            pipe.close()
+    process.wait()
 
 
 def stop(process: subprocess.Popen[bytes]) -> None:
