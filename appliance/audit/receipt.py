@@ -60,7 +60,10 @@ class Verified:
         event = self.leaf.event
         if not isinstance(event, Terminal):
             raise VerificationError(f"record {self.index} does not end a request")
-        if commit(self.keys[part], text) != getattr(event, COMMITMENTS[part]):
+        committed = getattr(event, COMMITMENTS[part])
+        if not committed:  # ended by the recorder, for a gateway that was lost
+            raise VerificationError(f"record {self.index} commits to no {part}")
+        if commit(self.keys[part], text) != committed:
             raise VerificationError(
                 f"the {part} is not the one that record {self.index} commits to"
             )

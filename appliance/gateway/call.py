@@ -58,6 +58,7 @@ class Call:
     conversation: str | None = None
     answer: Answer | None = None
     flags: list[str] = field(default_factory=list)  # of the input guard
+    committed: str = ""  # commitment of the question, for both its records
     passages: list[Passage] = field(default_factory=list)
     outcome: Outcome = ""
     embedded: int = 0  # tokens of the question's embedding
@@ -89,12 +90,12 @@ class Call:
     def intent(self, policy: str) -> Intent:
         """Return the record that comes before the engine is asked."""
         terms, key = self.terms, self.caller.key
+        self.committed = commit(self.key.commitment_key("question"), self.question)
         return Intent(
             actor=self.caller.subject, flags=self.flags, id=f"{self.id}-i",
             key=key.id if key else "", label=terms.label, max_tokens=terms.max_tokens,
             model=terms.model, operation=self.operation, policy=policy,
-            prompt=commit(self.key.commitment_key("question"), self.question),
-            request=self.id, reserve=terms.reserve, stream=self.stream,
+            prompt=self.committed, request=self.id, reserve=terms.reserve, stream=self.stream,
         )  # fmt: skip
 
     def retrieval(self, flags: list[str]) -> Fact:
@@ -131,8 +132,9 @@ class Call:
             content="sealed" if content else "none", duration=int((now - self.started) * 1e6),
             finish=finish or (answer.finish if answer else ""),
             flags=sorted(answer.flow.window.found) if answer else [],
-            id=f"{self.id}-t", label=self.label, outcome=self.outcome, prompt_tokens=asked,
-            reason=reason, request=self.id, spend=spend, status=self.status,
+            id=f"{self.id}-t", label=self.label, outcome=self.outcome,
+            prompt=self.committed, prompt_tokens=asked, reason=reason, request=self.id,
+            spend=spend, status=self.status,
         )  # fmt: skip
 
     def used(self) -> tuple[int, int]:

@@ -10,9 +10,10 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 
-from appliance.audit.content import commit
+from appliance.audit.content import Part, commit
 from appliance.audit.key import Signer
 from appliance.audit.note import Note, Signature
 from appliance.audit.proof import Proof
@@ -237,6 +238,15 @@ def test_a_record_that_ends_no_request_opens_nothing(tmp_path: Path) -> None:
     )
     with pytest.raises(VerificationError, match="record 0 does not end a request"):
         verified.check_text("answer", ANSWER)
+
+
+def test_a_request_that_the_recorder_ended_commits_to_no_question(tmp_path: Path) -> None:
+    end = msgspec.structs.replace(logs.completion(0), prompt="")
+    published = logs.publish(tmp_path, logs.leaves([logs.budget(), logs.intent(0), end]))
+    keys: dict[Part, bytes] = {"question": bytes(32)}
+    file = receipt_file(published.prove(2), published.entry(2), keys)
+    with pytest.raises(VerificationError, match="record 2 commits to no question"):
+        check(file, VERIFIER_KEY).check_text("question", QUESTION)
 
 
 def test_a_record_at_the_place_of_another_is_refused_though_it_is_signed(

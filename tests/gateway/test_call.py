@@ -58,6 +58,13 @@ def test_an_intent_binds_the_question_without_holding_it() -> None:
     assert (made.actor, made.key, made.reserve) == ("s-1", "", RESERVE)
 
 
+def test_the_end_binds_the_question_again_so_that_one_receipt_opens_both_texts() -> None:
+    made = call(answer=answer(""))
+    asked = made.intent("p" * 44)
+    end = made.terminal(Completion, "", "", content=True, now=10.5)
+    assert end.prompt == asked.prompt != end.answer
+
+
 def test_an_intent_names_the_key_that_asked() -> None:
     key = KeyTerms("k-1", frozenset(), (), 1)
     caller = Principal("s-1", "ana", frozenset(), frozenset(), (), 1, key=key)
