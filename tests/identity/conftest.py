@@ -24,10 +24,10 @@ from appliance.site import postgres
 from appliance.site.store import make_identity_database
 from tests.identity.browser import Browser
 from tests.identity.tokens import Signer
+from tests.identity.waiting import OTP
 
 CACHE = Path(__file__).parents[2] / "build"
 PASSWORD = "un-mot-de-passe-assez-long"
-OTP = "JBSWY3DPEHPK3PXPJBSWY3DPEHPK3PXP"
 SECRETS = {
     name: secrets.token_urlsafe(32) for name in ("bootstrap", "provision", "console", "worker")
 }
