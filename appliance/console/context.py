@@ -5,7 +5,7 @@ something carries the token of its session and comes from our origin.
 """
 
 import logging
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
@@ -30,8 +30,10 @@ from appliance.identity import policy as policies
 from appliance.identity.policy import Policy
 from appliance.identity.principal import Principal, Scope, check_scope
 from appliance.identity.session import (
+    CSRF_HEADER,
     Session,
     Sessions,
+    check_csrf,
     check_origin,
     cookie_name,
     current_session,
@@ -223,6 +225,19 @@ async def visit_with(request: Request, *, csrf: bool) -> Visit:
         state,
         request.headers.get("hx-request") == "true",
     )
+
+
+def token_check(visit: Visit, request: Request) -> Callable[[str], None]:
+    """Return what checks the token of a form whose parts are read as they arrive.
+
+    It is given the first field of the form, and prefers the header that htmx may send.
+    """
+    header = request.headers.get(CSRF_HEADER)
+
+    def check(field: str) -> None:
+        check_csrf(visit.session.csrf, field if header is None else header)
+
+    return check
 
 
 Visitor = Annotated[Visit, Depends(visit_of)]

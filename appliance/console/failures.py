@@ -70,7 +70,7 @@ def sign_in_first(request: Request, *, confirm: bool = False) -> Response:
     address += "&confirmer=1" if confirm else ""
     if request.headers.get("hx-request") == "true":
         return Response(status_code=HTTPStatus.UNAUTHORIZED, headers={"HX-Redirect": address})
-    if back == "/" and not confirm:
+    if request.url.path == "/" and not confirm:
         return welcome(request, address)
     return RedirectResponse(address, HTTPStatus.SEE_OTHER, {"Cache-Control": "no-store"})
 

@@ -20,6 +20,7 @@ _RULES = tuple(
         (r" (?=[;!?:»])", SPACE),
         (r"(?<=«) ", SPACE),
         (rf"(?<=\d) (?={_UNITS}(?:\W|$))", SPACE),
+        (rf"(%(?:\(\w+\))?s) (?={_UNITS}(?:\W|$))", r"\1" + SPACE),
         (rf"(?<=\d){SPACE}(h|min) (?=\d)", SPACE + r"\1" + SPACE),
         (r"\b(nº|p\.|M\.|Mme|art\.|§) (?=\w)", r"\1" + SPACE),
     )

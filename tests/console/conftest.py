@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from appliance.console.assets import VENDOR, main
-from tests.console.stand import Stand, create_database, furnish, make_stand
+from tests.console.stand import Person, Stand, create_database, furnish, make_stand, person
 from tests.gateway.stand import Realm
 
 
@@ -20,7 +20,7 @@ def assets() -> None:
 
 
 @pytest.fixture(scope="session")
-def stand(server: str, migrated: str, assets: None) -> Iterator[Stand]:
+def stand(server: str, migrated: str, assets: None) -> Iterator[Stand]:  # noqa: ARG001
     realm = Realm()
     folder = Path(tempfile.mkdtemp(prefix="cmc-"))  # sockets need short paths
     made = make_stand(folder, realm, create_database(server, migrated))
@@ -32,3 +32,24 @@ def stand(server: str, migrated: str, assets: None) -> Iterator[Stand]:
         realm.server.shutdown()
         realm.server.server_close()
         shutil.rmtree(folder)
+
+
+@pytest.fixture
+def clara(stand: Stand) -> Iterator[Person]:
+    """Lend somebody of the methods team, cleared up to 2, to whom two collections open."""
+    stand.engine.words = ["Le chef de service répond ", "dans un délai de quinze jours [1]."]
+    stand.engine.pause = 0
+    with person(stand) as signed_in:
+        yield signed_in
+
+
+@pytest.fixture
+def auditor(stand: Stand) -> Iterator[Person]:
+    with person(stand, "i.bonnard", roles=["auditeur"], groups=[]) as signed_in:
+        yield signed_in
+
+
+@pytest.fixture
+def operator(stand: Stand) -> Iterator[Person]:
+    with person(stand, "m.delorme", roles=["exploitant"], groups=[]) as signed_in:
+        yield signed_in

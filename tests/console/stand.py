@@ -1,7 +1,7 @@
 """A console that runs: real database, recorder, gateway and console; the engine is scripted.
 
-Only the realm is played, by `tests/gateway/stand.py`: sessions are put into the store as a login
-leaves them. Everything else is what the product runs.
+Only the realm is played, by `tests/gateway/stand.py`: sessions are put into the store as a
+login leaves them. Everything else is what the product runs.
 """
 
 import asyncio
@@ -9,13 +9,16 @@ import os
 import socket
 import threading
 import uuid
-from collections.abc import Coroutine, Sequence
+from collections.abc import Coroutine, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
 
+import httpx2 as httpx
 import psycopg
 import uvicorn
+from lxml import html
 from psycopg import AsyncConnection, sql
 from psycopg.conninfo import make_conninfo
 from psycopg_pool import AsyncConnectionPool
@@ -27,15 +30,15 @@ from appliance.db.bootstrap import OWNER
 from appliance.gateway.commands import configuration
 from appliance.identity.access import Authenticator
 from appliance.identity.login import Tokens
-from appliance.identity.policy import Model, Policy
+from appliance.identity.policy import Model
 from appliance.identity.policy import read as read_policy
 from appliance.identity.principal import Scope
 from appliance.identity.session import Session, Sessions
 from appliance.settings import ConsoleSettings, RealmSettings, load
 from tests.gateway.engine import Engine
 from tests.gateway.stand import Realm, Site, make_site
-from tests.recording import ORIGIN, SEED
 from tests.rag.library import Book, declare, put
+from tests.recording import ORIGIN, SEED
 
 T = TypeVar("T")
 DATABASE = "casemate_console_test"
@@ -52,12 +55,16 @@ ROLES: dict[str, list[Scope]] = {
 MODELS = {"chat": Model("chat", 3, extractive=True), "vecteurs": Model("embed", 3)}
 LEAVE = (
     "Article 1. Champ. La présente note règle les congés annuels des agents du service.",
-    "Article 4. Délai de réponse. Le chef de service répond à une demande de congé dans un "
-    "délai de quinze jours. Au-delà, la demande est réputée acceptée.",
+    (
+        "Article 4. Délai de réponse. Le chef de service répond à une demande de congé dans un "
+        "délai de quinze jours. Au-delà, la demande est réputée acceptée."
+    ),
 )
-STRESS = (
-    "Article 2. Consignation. Le banc B-07 est consigné avant toute intervention ; la fiche "
-    "FS-07 est signée par le chargé de consignation.",
+BENCH = (
+    (
+        "Article 2. Consignation. Le banc B-07 est consigné avant toute intervention ; la "
+        "fiche FS-07 est signée par le chargé de consignation."
+    ),
 )
 
 
@@ -135,6 +142,14 @@ class Stand:
 
         self.loop.run(work())
 
+    def fail(self, document: uuid.UUID, reason: str) -> None:
+        """Let the analysis of a document have failed."""
+        with psycopg.connect(self.worker) as conn:
+            conn.execute(
+                "UPDATE document SET progress = 'failed', reason = %s WHERE public_id = %s",
+                (reason, document),
+            )
+
     def declare(self, slug: str, label: int, **groups: bool) -> None:
         async def work() -> None:
             async with await AsyncConnection.connect(self.worker) as conn:
@@ -155,7 +170,6 @@ class Stand:
 
     def serve(self, config: uvicorn.Config, sockets: Sequence[socket.socket] = ()) -> None:
         server = uvicorn.Server(config)
-        server.install_signal_handlers = lambda: None  # type: ignore[method-assign]
 
         async def start() -> None:
             work = server.serve(sockets=list(sockets) or None)
@@ -243,9 +257,63 @@ def furnish(stand: Stand) -> None:
     stand.declare("direction", 1, direction=True)
     stand.put(
         Book("notes", "Note sur les congés", LEAVE, public_id=uuid.UUID(int=1)),
-        Book("procedures", "PO-217 Banc B-07", STRESS, public_id=uuid.UUID(int=2)),
+        Book("procedures", "PO-217 Banc B-07", BENCH, public_id=uuid.UUID(int=2)),
         Book("direction", "Projet de direction", ("Secret de la direction.",)),
     )
 
 
-__all__ = ["Book", "Policy", "Stand", "create_database", "furnish", "make_stand", "set_policy"]
+@dataclass
+class Person:
+    """A signed-in browser without JavaScript."""
+
+    http: httpx.Client
+    session: Session
+    cookie: str
+
+    def get(self, path: str, **headers: str) -> httpx.Response:
+        return self.http.get(path, headers=headers)
+
+    def post(self, path: str, *, htmx: bool = False, **fields: Any) -> httpx.Response:
+        headers = {"hx-request": "true"} if htmx else {}
+        data = {"csrf": self.session.csrf, **fields}
+        return self.http.post(path, data=data, headers=headers)
+
+    def send(self, path: str, *files: tuple[str, bytes], htmx: bool = False) -> httpx.Response:
+        headers = {"hx-request": "true"} if htmx else {}
+        sent = [("fichiers", file) for file in files]
+        data = {"csrf": self.session.csrf}
+        return self.http.post(path, data=data, files=sent, headers=headers)
+
+    def ask(self, question: str, *collections: str, htmx: bool = False) -> httpx.Response:
+        wanted = list(collections) or ["notes", "procedures"]
+        return self.post("/question", htmx=htmx, q=question, collection=wanted)
+
+
+@contextmanager
+def person(stand: Stand, subject: str = "c.vasseur", **claims: Any) -> Iterator[Person]:
+    """Sign somebody in for the length of a block."""
+    cookie, session = stand.sign_in(subject, **claims)
+    headers = {"origin": stand.origin}
+    with httpx.Client(
+        base_url=stand.origin, cookies={"casemate": cookie}, headers=headers, timeout=60
+    ) as http:
+        yield Person(http, session, cookie)
+
+
+def found_in(page: httpx.Response | str, xpath: str) -> list[Any]:
+    """Return what an expression finds on a page."""
+    text = page if isinstance(page, str) else page.text
+    found: Any = html.document_fromstring(text).xpath(xpath)
+    return list(found)
+
+
+def text_of(page: httpx.Response | str, xpath: str) -> str:
+    """Return the text of the first element found, its white space made single."""
+    found = found_in(page, xpath)
+    assert found, f"{xpath} is not on the page"
+    return " ".join(found[0].text_content().replace("\u00a0", " ").split())
+
+
+def values_of(page: httpx.Response | str, xpath: str) -> list[str]:
+    """Return attributes or texts, in order."""
+    return [str(found) for found in found_in(page, xpath)]

@@ -13,7 +13,7 @@ from psycopg import AsyncConnection
 
 from appliance.audit.client import new_id
 from appliance.audit.event import Kind, fact
-from appliance.console.context import Visit, Visitor, visit_with
+from appliance.console.context import Visit, Visitor, token_check, visit_with
 from appliance.console.language import mark
 from appliance.console.menu import DOCUMENTS
 from appliance.console.page import HIGHEST, NO_CONTENT
@@ -21,7 +21,6 @@ from appliance.console.turn import STATES, paper
 from appliance.console.upload import Check, Parts
 from appliance.errors import CODES, ApplianceError
 from appliance.identity.principal import ForbiddenError, Scope
-from appliance.identity.session import CSRF_HEADER, check_csrf
 from appliance.rag.deposit import MAX_BYTES, deposit
 from appliance.rag.document import Collection, Document
 from appliance.rag.documents import (
@@ -123,12 +122,7 @@ async def upload(request: Request, slug: str) -> Response:
     visit = await visit_with(request, csrf=False)
     visit.check(Scope.DOCUMENTS_WRITE)
     parts = Parts(request.headers.get("content-type", ""), aiter(request.stream()))
-    header = request.headers.get(CSRF_HEADER)
-
-    def check(field: str) -> None:
-        check_csrf(visit.session.csrf, header if header is not None else field)
-
-    done = [item async for item in _deposits(visit, slug, parts, check)]
+    done = [item async for item in _deposits(visit, slug, parts, token_check(visit, request))]
     if not visit.htmx:
         failed = [item for item in done if item.problem]
         if not failed:

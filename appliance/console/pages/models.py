@@ -97,7 +97,7 @@ async def _order(visit: Visit, verb: Literal["stop", "approve"], reason: str) ->
         await visit.console.gateway.order(visit.session.access, verb, reason)
     except GatewayError as exc:
         return await _page(visit, problem=exc.problem, status=exc.problem.status)
-    visit.console.watch.forget()
+    visit = await visit.afresh()
     stopped = (await visit.console.recorder.status()).stopped
     done = _STOPPED if verb == "stop" else _APPROVED if stopped else _RESTARTED
     return await _page(visit, message=done)

@@ -34,7 +34,7 @@ from appliance.rag.documents import (
 
 router = APIRouter(include_in_schema=False)
 RECENT, PER_PAGE, STARTERS, CHARACTERS = 5, 30, 4, 4_000
-LOOKS, PAUSE = 10, 0.1  # seconds
+LOOKS, PAUSE = 20, 0.03  # seconds
 ORDINARY = 1  # labels up to this one are chosen beforehand
 
 
@@ -92,15 +92,19 @@ class Talk:
 
 
 @router.get("/question")
-async def ask_page(visit: Visitor) -> Response:
-    """Show an empty question."""
+async def ask_page(
+    visit: Visitor,
+    q: Annotated[str, Query(max_length=CHARACTERS)] = "",
+    visite: Annotated[bool, Query()] = False,  # noqa: FBT002 - a query
+) -> Response:
+    """Show an empty question, or one that waits to be sent."""
     visit.check(Scope.CHAT)
     async with visit.transaction() as conn:
         collections = await visible_collections(conn)
         recents = await visit.console.history.conversations(conn, visit.words, RECENT)
         starters = await _starters(conn, visit, collections)
     chosen = ordinary(collections)
-    talk = Talk(uuid4(), [], Panel(), recents, collections, chosen, starters=starters)
+    talk = Talk(uuid4(), [], Panel(), recents, collections, chosen, q, starters, guided=visite)
     return _talk_page(visit, talk)
 
 
@@ -176,6 +180,12 @@ async def history_page(visit: Visitor, avant: datetime | None = None) -> Respons
     months = visit.console.policy.retention_months
     shell = visit.shell(rank, HIGHEST, ASK.href)
     return visit.page("history.html", shell, items=items, older=older, months=months)
+
+
+async def _written(visit: Visit, turn: Turn) -> None:
+    """Wait until the gateway wrote the turn, so that the page and its reload agree."""
+    if turn.problem is None and not turn.documents:
+        await _kept(visit, turn)
 
 
 async def _kept(visit: Visit, turn: Turn) -> tuple[Turn, ContentRow] | None:
@@ -263,6 +273,7 @@ def _index(turn: Turn) -> int | None:
 
 async def _whole(visit: Visit, wish: Wish, ended: Ended) -> Response:
     """Return the page with the answer in it, for a browser without JavaScript."""
+    await _written(visit, ended.turn)
     talk = await _talk(visit, wish.conversation, wish.collections, wish.team)
     problem = ended.turn.problem
     shown = _with(talk, ended, wish.question if problem else "")
@@ -305,6 +316,7 @@ def _growth(visit: Visit, shell: Shell, step: Step, key: str, rank: int) -> str:
 
 async def _end(visit: Visit, wish: Wish, ended: Ended) -> str:
     """Return the fragments that end the stream: the turn as it stays, its sources, the rest."""
+    await _written(visit, ended.turn)
     visit = await visit.afresh()
     talk = await _talk(visit, wish.conversation, wish.collections, wish.team)
     shown = _with(talk, ended, "")

@@ -4,21 +4,20 @@ from datetime import UTC, datetime
 
 from fastapi import APIRouter
 from fastapi.responses import Response
-from starlette.datastructures import UploadFile
 from starlette.requests import Request
 
 from appliance.audit import receipt as receipts
 from appliance.audit.key import Verifier
 from appliance.audit.proof import Proof
-from appliance.console.context import Visit, Visitor
+from appliance.console.context import Visit, Visitor, token_check, visit_with
 from appliance.console.language import Language
 from appliance.console.menu import RECEIPT
 from appliance.console.page import METADATA, NO_CONTENT
 from appliance.console.records import read
+from appliance.console.upload import Parts
 from appliance.errors import CODES, FormatError, VerificationError
 
 router = APIRouter(include_in_schema=False)
-BYTES_MAX = 64 * 1024
 PAGE_NAME = "verifier_recu.py"
 _MICRO = 1_000_000
 
@@ -38,10 +37,13 @@ async def verifier_page(visit: Visitor) -> Response:
 
 
 @router.post("/recu")
-async def check(visit: Visitor, request: Request) -> Response:
+async def check(request: Request) -> Response:
     """Check a receipt."""
-    given = (await request.form()).get("recu")
-    data = await given.read(BYTES_MAX + 1) if isinstance(given, UploadFile) else b""
+    visit = await visit_with(request, csrf=False)
+    parts = Parts(request.headers.get("content-type", ""), aiter(request.stream()))
+    data = b""
+    async for _, chunks in parts.files(token_check(visit, request)):
+        data = b"".join([chunk async for chunk in chunks])
     return _page(visit, verdict(data, visit.console.log_key, visit.language))
 
 
