@@ -20,7 +20,7 @@ from psycopg.conninfo import make_conninfo
 from appliance.db.bootstrap import OWNER, WORKER, bootstrap
 from appliance.db.migrate import migrate
 
-pytest_plugins = ["tests.recording"]
+pytest_plugins = ["tests.recording", "tests.identity_server"]
 
 TEMPLATE, COPY = "casemate_test_template", "casemate_test"
 
@@ -28,7 +28,7 @@ TEMPLATE, COPY = "casemate_test_template", "casemate_test"
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Mark what needs a database, so that `make check` runs without one."""
     for item in items:
-        if "server" in getattr(item, "fixturenames", ()):
+        if {"server", "identity_database"} & set(getattr(item, "fixturenames", ())):
             item.add_marker("db")
 
 

@@ -2,7 +2,7 @@ import pytest
 
 from appliance.identity.accounts import AccountError, Person, put_groups, put_person
 from appliance.identity.principal import RoleConflictError
-from tests.identity.conftest import PASSWORD, Site
+from tests.identity_server import PASSWORD, Site
 
 
 def person(

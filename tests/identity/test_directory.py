@@ -16,9 +16,9 @@ from appliance.identity.access import Authenticator
 from appliance.identity.directory import Directory, Service, clearance_of, lost
 from appliance.identity.keys import ApplicationKey, Terms
 from appliance.identity.principal import Principal, Scope, UnauthenticatedError
-from tests.identity.conftest import SECRETS, Site
 from tests.identity.realm import SITE_SECRET, authenticating, bearer
 from tests.identity.waiting import until
+from tests.identity_server import SECRETS, Site
 
 Work = Callable[[Directory, Authenticator, str], Awaitable[None]]
 BEFORE = store.PersonRow("s", "n", ["utilisateur"], ["/a", "/b"], 2, enabled=True)

@@ -24,8 +24,8 @@ from appliance.identity.login import (
 )
 from appliance.identity.principal import UnauthenticatedError
 from appliance.settings import RealmSettings
-from tests.identity.conftest import PASSWORD, SECRETS, Site
 from tests.identity.waiting import next_code
+from tests.identity_server import PASSWORD, SECRETS, Site
 
 KEY = bytes(range(32))
 Work = Callable[[Party], Awaitable[None]]

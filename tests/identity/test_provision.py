@@ -13,7 +13,7 @@ from appliance.identity.provision import (
     provision,
 )
 from appliance.site.keycloak import locked
-from tests.identity.conftest import SECRETS, Site
+from tests.identity_server import SECRETS, Site
 
 
 def again(site: Site) -> list[str]:

@@ -13,9 +13,9 @@ from fastapi.testclient import TestClient
 from appliance.identity.keys import ApplicationKey
 from appliance.identity.routes import LOGIN_COOKIE
 from appliance.identity.session import cookie_name
-from tests.identity.conftest import PASSWORD, SECRETS, Site
 from tests.identity.console import build
 from tests.identity.waiting import next_code
+from tests.identity_server import PASSWORD, SECRETS, Site
 
 ROUTES = [
     pytest.param("POST", "/api/keys", id="issue"),

@@ -32,9 +32,9 @@ from appliance.identity.session import (
     cookie_name,
 )
 from tests.identity.browser import Browser
-from tests.identity.conftest import PASSWORD, SECRETS, Site
 from tests.identity.console import Worker, build, working
 from tests.identity.waiting import next_code, until
+from tests.identity_server import PASSWORD, SECRETS, Site
 
 Work = Callable[..., Awaitable[None]]
 

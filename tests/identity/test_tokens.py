@@ -104,13 +104,14 @@ def test_another_rsa_algorithm_is_refused(signer: Signer) -> None:
 
 
 def test_a_key_in_the_header_is_not_used(signer: Signer, stranger: Signer) -> None:
-    for header in (
+    headers: list[dict[str, Any]] = [
         {"jwk": stranger.jwk()},
         {"jku": "http://evil/keys"},
         {"x5u": "http://evil/chain"},
-    ):
+    ]
+    for header in headers:
         with pytest.raises(UnauthenticatedError):
-            verify(stranger.token(**header), signer)
+            verify(stranger.token(None, **header), signer)
 
 
 def test_a_critical_header_that_nobody_understands_is_refused(signer: Signer) -> None:

@@ -4,7 +4,7 @@ import asyncio
 import time
 from collections.abc import Callable
 
-import pyotp
+from pyotp.totp import TOTP
 
 STEP = 0.02  # seconds
 OTP = "JBSWY3DPEHPK3PXPJBSWY3DPEHPK3PXP"  # of every account of these tests
@@ -23,4 +23,4 @@ async def next_code(name: str) -> str:
     if time.time() // 30 == _used.get(name):
         await asyncio.sleep(30.2 - time.time() % 30)
     _used[name] = time.time() // 30
-    return pyotp.TOTP(OTP).now()
+    return TOTP(OTP).now()
