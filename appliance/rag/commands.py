@@ -38,7 +38,7 @@ def _documents() -> None:
 @worker_app.command("run")
 def run_worker(settings: SettingsFile) -> None:
     """Run the worker until it is told to stop."""
-    logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(name)s %(message)s")
+    logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(name)s %(message)s")
     asyncio.run(worker.run(load(settings, WorkerSettings)))
 
 

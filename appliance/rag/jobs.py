@@ -7,6 +7,7 @@ job of a document runs at a time. A job that a dead worker left is queued again 
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable
+from typing import Any
 from uuid import UUID
 
 import psycopg
@@ -14,6 +15,8 @@ from procrastinate import App, BaseRetryStrategy, JobContext, PsycopgConnector, 
 from procrastinate.exceptions import ConnectorException
 from procrastinate.jobs import DeleteJobCondition, Job
 from procrastinate.worker import Worker
+from psycopg import AsyncConnection
+from psycopg_pool import AsyncConnectionPool
 
 from appliance.audit.client import RecorderError
 from appliance.rag import ingest, store
@@ -52,9 +55,14 @@ class Desk:
         self._tools = tools
         self._busy: set[int] = set()
         self._suspects: set[int] = set()
-        options = {"options": "-c search_path=jobs,public"}
         self._app = App(
-            connector=PsycopgConnector(conninfo=database, kwargs=options, max_size=4)
+            connector=PsycopgConnector(
+                pool_factory=_pool,
+                conninfo=database,
+                kwargs={"options": "-c search_path=jobs,public"},
+                min_size=1,
+                max_size=4,
+            )
         )
         for name, work in self._tasks().items():
             self._app.task(name=name, queue=QUEUE, pass_context=True, retry=Patience())(
@@ -138,6 +146,16 @@ class Desk:
                 log.warning("jobs queued again", extra={"jobs": rescued})
             for task, document in await index.list_unfinished(conn):
                 await store.add_job(conn, task, document)
+
+
+def _pool(**options: Any) -> AsyncConnectionPool[AsyncConnection]:
+    """Return a pool that looks at no connection before it lends it.
+
+    After a restart of PostgreSQL every look at a dead connection would cost a longer pause, up
+    to half a minute together. A job that meets a dead connection is tried again.
+    """
+    del options["check"]
+    return AsyncConnectionPool(**options)
 
 
 async def _stop_with(stop: asyncio.Event, worker: Worker) -> None:

@@ -63,7 +63,6 @@ async def _tools(
             max_size=4,
             open=False,
             timeout=10,
-            check=AsyncConnectionPool.check_connection,
         )
         await stack.enter_async_context(pool)
         recorder = RecorderClient(settings.recorder, "worker")
