@@ -43,10 +43,9 @@ CREATED = {
     EN: "Log created: {directory}\nKey for the installation report: {key}",
 }
 FALSIFIED = {
-    FR: "Copie falsifiée : {copy}\n  Événement {record} ({kind})\n  avant  {before}\n"
-    "  après  {after}",
-    EN: "Falsified copy: {copy}\n  Event {record} ({kind})\n  before {before}\n"
-    "  after  {after}",
+    FR: "Copie falsifiée : {copy}\n  Événement {record} ({kind})\n  avant  …{old}…\n"
+    "  après  …{new}…",
+    EN: "Falsified copy: {copy}\n  Event {record} ({kind})\n  before …{old}…\n  after  …{new}…",
 }
 SAVED = {
     FR: "Reçu de l’événement {record} : {receipt}\n"
@@ -152,9 +151,9 @@ def falsify(  # noqa: PLR0913 - as above
 ) -> None:
     """Copy a log and falsify the copy, to show what `verify` says of it."""
     done = falsifier.falsify(log, out, kind, record)
+    old, new = done.excerpts()
     facts = {
-        "copy": str(out), "kind": str(kind), "record": done.record,
-        "before": done.before.decode(), "after": done.after.decode(errors="replace"),
+        "copy": str(out), "kind": str(kind), "record": done.record, "old": old, "new": new,
     }  # fmt: skip
     _print(FALSIFIED[language], facts, as_json=as_json)
 

@@ -25,8 +25,12 @@ from appliance.audit.volume import JOURNAL
 from appliance.errors import ApplianceError
 
 _SEGMENT = "0" * 16
+_AROUND = 30  # bytes
 _ANSWER = re.compile(rb'"type":"casemate\.llm\.(completion|error|interrupted)\.')
-_NUMBER = re.compile(rb'"(?:completion_tokens|max_tokens|limit|at)":([0-9]*)([0-9])')
+_NUMBERS = [  # what says how much, or when
+    re.compile(rb'"%b":[0-9]*([0-9])' % name)
+    for name in (b"completion_tokens", b"max_tokens", b"limit", b"at")
+]
 
 
 class FalsifyError(ApplianceError):
@@ -58,6 +62,15 @@ class Falsified:
     record: int
     before: bytes  # the record
     after: bytes  # the same place in the copy; empty when nothing is there any more
+
+    def excerpts(self) -> tuple[str, str]:
+        """Return where the two differ, with what stands around it."""
+        pairs = enumerate(zip(self.before, self.after, strict=False))
+        at = next((n for n, (old, new) in pairs if old != new), 0)
+        around = slice(max(0, at - _AROUND), at + _AROUND)
+        return self.before[around].decode("utf-8", "replace"), self.after[around].decode(
+            "utf-8", "replace"
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,12 +168,12 @@ def _copy(directory: Path, out: Path) -> None:
 
 
 def _edit(leaf: bytes) -> bytes:
-    """Change the last figure of the first number that says how much, or when."""
-    found = _NUMBER.search(leaf)
+    """Change the last figure of a number that matters."""
+    found = next(filter(None, (number.search(leaf) for number in _NUMBERS)), None)
     if found is None:
         raise FalsifyError("the record holds no number to change")
-    at = found.start(2)
-    return leaf[:at] + b"%d" % ((int(found[2]) + 1) % 10) + leaf[at + 1 :]
+    at = found.start(1)
+    return leaf[:at] + b"%d" % ((int(found[1]) + 1) % 10) + leaf[at + 1 :]
 
 
 def _record(copy: _Copy) -> bytes:

@@ -92,8 +92,10 @@ NOT_ANCHORED: Texts = {
     EN: "nothing kept elsewhere was brought: going back to an older state would not be seen",
 }
 TAMPERED: Texts = {
-    FR: "JOURNAL FALSIFIÉ\n  {place}\n  {fault}.\n  ({code} : {detail})",
-    EN: "THE LOG WAS TAMPERED WITH\n  {place}\n  {fault}.\n  ({code}: {detail})",
+    FR: "JOURNAL FALSIFIÉ\n  {place}\n  {fault}.\n"
+    "  Détail technique, en anglais : {code}, {detail}",
+    EN: "THE LOG WAS TAMPERED WITH\n  {place}\n  {fault}.\n"
+    "  Technical detail: {code}, {detail}",
 }
 RECORD: Texts = {FR: "Événement {record}", EN: "Event {record}"}
 OFFSET: Texts = {FR: "octet {offset}", EN: "byte {offset}"}
@@ -135,7 +137,7 @@ def whole_text(report: Report, trust: Trust, language: Language) -> str:
     anchoring = (ANCHORED if brought else NOT_ANCHORED)[language].format(count=brought)
     lines = [
         WHOLE[language].format(
-            origin=report.head.origin, signed=report.head.size, root=report.root.hex(),
+            origin=report.head.origin, signed=report.head.size, root=report.head.root.hex(),
             unsigned=report.records - report.head.size, anchoring=anchoring, open=report.open,
             remarks=len(report.findings),
         ),
@@ -172,7 +174,7 @@ def whole_facts(report: Report, trust: Trust) -> dict[str, Any]:
     """Return the same for programs."""
     return {
         "verdict": "whole", "exit": report.exit_code, "origin": report.head.origin,
-        "signed": report.head.size, "records": report.records, "root": report.root.hex(),
+        "signed": report.head.size, "records": report.records, "root": report.head.root.hex(),
         "anchors": len(trust.earlier), "open": report.open, "stopped_by": report.stopped_by,
         "findings": [
             {"remark": str(finding.remark), "record": finding.record}

@@ -50,6 +50,14 @@ def test_one_figure_of_one_record_is_changed(log: Path) -> None:
     assert done.before not in journal
 
 
+def test_what_is_shown_of_it_is_where_the_two_differ(log: Path) -> None:
+    old, new = falsify(log, log.with_name("copy"), Kind.RECORD).excerpts()
+    assert '"completion_tokens":60,' in old
+    assert '"completion_tokens":61,' in new
+    assert len(old) == 60
+    assert falsify(log, log.with_name("cut"), Kind.CUT).excerpts()[1] == ""
+
+
 def test_the_record_can_be_chosen(log: Path) -> None:
     assert falsify(log, log.with_name("copy"), Kind.RECORD, 5).record == 5
 
