@@ -109,7 +109,7 @@ IMPURE = {
     "site/visitor.py",
 }
 IMPURE_IMPORTS = {
-    "aiohttp", "asyncio", "fastapi", "fcntl", "httpx", "os", "pathlib", "psycopg",
+    "aiohttp", "asyncio", "fastapi", "fcntl", "httpx", "keycloak", "os", "pathlib", "psycopg",
     "psycopg_pool", "secrets", "socket", "subprocess", "time",
 }  # fmt: skip
 CLOCKS = {"now", "utcnow", "today"}

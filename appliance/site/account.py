@@ -2,7 +2,6 @@
 
 import base64
 import hmac
-from pathlib import Path
 
 import msgspec
 
@@ -38,18 +37,6 @@ def parse(text: bytes) -> list[Account]:
         return msgspec.json.decode(text, type=list[Account])
     except msgspec.DecodeError as exc:
         raise FormatError(f"not an accounts file: {exc}") from exc
-
-
-def read(path: Path) -> list[Account]:
-    """Read an accounts file from disk.
-
-    Raises:
-        FormatError: It is absent, or not one.
-    """
-    try:
-        return parse(path.read_bytes())
-    except OSError as exc:
-        raise FormatError(f"{path}: {exc}") from exc
 
 
 def write(accounts: list[Account]) -> bytes:

@@ -100,6 +100,18 @@ def apply_people(
     return changes, subjects
 
 
+def read_accounts(path: Path) -> list[Account]:
+    """Read the accounts file of the demo.
+
+    Raises:
+        FormatError: It is absent, or not one.
+    """
+    try:
+        return account.parse(path.read_bytes())
+    except OSError as exc:
+        raise FormatError(f"{path}: {exc}") from exc
+
+
 def _accounts(declared: Declared, settings: ApplySettings) -> Mapping[str, Account]:
     """Return the accounts with their credentials, generated and kept where there are none."""
     if not declared.people:
@@ -107,7 +119,7 @@ def _accounts(declared: Declared, settings: ApplySettings) -> Mapping[str, Accou
     if settings.accounts is None:
         raise DeclaredError("people are declared, and `accounts` names no file for them")
     path = settings.accounts
-    known = {a.username: a for a in account.read(path)} if path.exists() else {}
+    known = {a.username: a for a in read_accounts(path)} if path.exists() else {}
     accounts = {
         person.username: known.get(person.username)
         or Account(

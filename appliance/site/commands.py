@@ -16,7 +16,7 @@ from appliance.settings import ApplySettings, load
 from appliance.site import account, keycloak
 from appliance.site import demo as embedded
 from appliance.site import smoke as smoking
-from appliance.site.apply import apply, read_declared
+from appliance.site.apply import apply, read_accounts, read_declared
 from appliance.site.demo import SAMPLE, Wish, prepared, running
 from appliance.site.folder import Folder
 from appliance.site.machine import held
@@ -54,7 +54,7 @@ def code(
     directory: Directory = Path("demo"),
 ) -> None:
     """Print the one-time code of the moment."""
-    found = account.find(account.read(Folder(directory).accounts), who)
+    found = account.find(read_accounts(Folder(directory).accounts), who)
     digits, seconds = account.one_time_code(found, time.time())
     typer.echo(f"{digits}  {found.username}, {seconds} s")
 

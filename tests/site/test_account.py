@@ -1,5 +1,3 @@
-from pathlib import Path
-
 import pytest
 from pyotp.totp import TOTP
 
@@ -10,7 +8,6 @@ from appliance.site.account import (
     find,
     one_time_code,
     parse,
-    read,
     write,
 )
 
@@ -20,20 +17,14 @@ OTHER = Account("rssi", "andrea", "casemate", "p", OTP)
 USER = Account("utilisateur", "camille", "casemate", "p")
 
 
-def test_accounts_are_read_back(tmp_path: Path) -> None:
-    (path := tmp_path / "accounts.json").write_bytes(write([RSSI, USER]))
-    assert read(path) == [RSSI, USER]
+def test_accounts_are_read_back() -> None:
+    assert parse(write([RSSI, USER])) == [RSSI, USER]
 
 
 @pytest.mark.parametrize("text", [b"", b"{}", b'[{"role":"x"}]', write([USER])[:-3]])
 def test_what_is_no_accounts_file_is_refused(text: bytes) -> None:
     with pytest.raises(FormatError):
         parse(text)
-
-
-def test_an_absent_file_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(FormatError, match="accounts"):
-        read(tmp_path / "accounts.json")
 
 
 def test_an_account_is_found_by_name_else_by_role() -> None:

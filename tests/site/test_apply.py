@@ -15,8 +15,7 @@ from appliance.errors import FormatError
 from appliance.identity import policy
 from appliance.identity.provision import ProvisionError
 from appliance.settings import ApplySettings
-from appliance.site import account
-from appliance.site.apply import DeclaredError, apply, read_declared, replace
+from appliance.site.apply import DeclaredError, apply, read_accounts, read_declared, replace
 from appliance.site.declared import Declared, parse
 from tests.identity_server import SECRETS, Site
 from tests.recording import new_log, running
@@ -67,7 +66,7 @@ def kinds(settings: ApplySettings) -> list[str]:
 def check_accounts(declared: Declared, settings: ApplySettings, site: Site) -> None:
     assert settings.accounts is not None
     assert settings.accounts.stat().st_mode & 0o777 == 0o600
-    accounts = {a.username: a for a in account.read(settings.accounts)}
+    accounts = {a.username: a for a in read_accounts(settings.accounts)}
     assert accounts.keys() == {p.username for p in declared.people}
     assert bool(accounts["sacha"].otp)
     assert not accounts["lou"].otp
@@ -144,6 +143,11 @@ def test_people_without_a_file_for_their_credentials_are_refused(tmp_path: Path)
 def test_an_absent_declared_site_is_refused(tmp_path: Path) -> None:
     with pytest.raises(FormatError, match="nowhere"):
         read_declared(tmp_path / "nowhere.toml")
+
+
+def test_an_absent_accounts_file_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(FormatError, match="accounts"):
+        read_accounts(tmp_path / "accounts.json")
 
 
 def test_a_file_is_replaced_whole_with_its_mode(tmp_path: Path) -> None:
