@@ -121,7 +121,10 @@ class Archive:
         """
         folder = self._directory / JOURNAL
         index = 0
-        for path in sorted(folder.glob("[0-9]" * 16)):
+        paths = sorted(folder.glob("[0-9]" * 16))
+        if not paths:
+            raise TamperedError(Fault.JOURNAL, "there is no journal", file=JOURNAL, record=0)
+        for path in paths:
             name = f"{JOURNAL}/{path.name}"
             data = _read(path, name, Fault.JOURNAL, index)
             leaves, damage = _scan(data, index, signed, name)

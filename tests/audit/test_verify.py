@@ -311,6 +311,10 @@ def test_no_bit_of_what_is_published_can_be_flipped(tmp_path: Path) -> None:
     assert verify(log, TRUST).exit_code == EXIT_WHOLE
 
 
+def test_a_folder_without_a_log_is_not_a_whole_log(tmp_path: Path) -> None:
+    assert refused(tmp_path).fault == Fault.JOURNAL
+
+
 # what the recorder would never have written, though the key of the log signed it
 
 STOP = fact(Kind.SERVICE_STOP, "rssi", "s" * 16)
