@@ -298,4 +298,10 @@ CODES: dict[str, Explanation] = {
         "La demande n’a pas pu être transmise, ou sa réponse s’est interrompue.",
         "Réessayez dans un instant ; si cela dure, prévenez l’exploitant.",
     ),
+    "CM-NET-08": Explanation(
+        503,
+        "Service momentanément indisponible",
+        "Une partie du service ne répond pas. Rien n’a été perdu.",
+        "Attendez quelques secondes, puis recommencez.",
+    ),
 }

@@ -28,7 +28,7 @@ from appliance.site.account import Account
 from appliance.site.apply import apply, read_declared
 from appliance.site.board import Board
 from appliance.site.folder import Folder, choose_ports, prepare, write_settings
-from appliance.site.haproxy import Front, render
+from appliance.site.haproxy import Front, answers, render
 from appliance.site.machine import observe
 from appliance.site.preflight import check
 from appliance.site.processes import Layout
@@ -216,6 +216,8 @@ class Stack:
             bootstrap=self.folder.secret("bootstrap").read_text(),
         )
         (self.folder.settings / "haproxy.cfg").write_text(render(_front(layout)), "utf-8")
+        for name, answer in answers().items():
+            (self.folder.settings / name).write_bytes(answer)
 
     def _note(self, pids: Mapping[str, int]) -> None:
         """Write `stack.json`, whole, for who drives this stack."""
@@ -253,6 +255,7 @@ def _front(layout: Layout) -> Front:
         gateways={name: str(folder.socket(name)) for name in layout.gateway_names},
         console=str(folder.socket("console")),
         identity=f"127.0.0.1:{layout.ports['keycloak']}",
+        pages=str(folder.settings),
     )
 
 

@@ -4,10 +4,15 @@ The template serves the demo (plain HTTP on the loopback) and the site (TLS 1.3)
 frontend only the site realm of Keycloak is reachable, never its administration.
 """
 
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
+
+from appliance.errors import CODES
+
+AWAY = "CM-NET-08"
 
 _TEMPLATES = Environment(
     loader=PackageLoader("appliance.site"),
@@ -29,6 +34,7 @@ class Front:
     gateways: Mapping[str, str]  # name to socket
     console: str  # socket
     identity: str  # address and port of Keycloak
+    pages: str  # folder of the answers that haproxy gives by itself, see `answers`
     certificate: str | None = None  # PEM file; None only on the loopback
 
 
@@ -41,5 +47,29 @@ def render(front: Front) -> str:
         gateways=[{"name": name, "socket": path} for name, path in front.gateways.items()],
         console=front.console,
         identity=front.identity,
+        pages=front.pages,
         certificate=front.certificate,
     )
+
+
+def answers() -> dict[str, bytes]:
+    """Return what haproxy says when nobody behind it does: file name to a whole HTTP answer.
+
+    A person reads a page, a program OpenAI's error body; both are a 503, whatever went wrong.
+    """
+    page = _TEMPLATES.get_template("unavailable.html.j2").render()
+    told = CODES[AWAY]
+    error = {"message": told.meaning, "type": "server_error", "param": None, "code": AWAY}
+    return {
+        "503.http": _answer("text/html; charset=utf-8", page.encode()),
+        "503-api.http": _answer("application/json", json.dumps({"error": error}).encode()),
+    }
+
+
+def _answer(kind: str, body: bytes) -> bytes:
+    head = (
+        f"HTTP/1.1 503 Service Unavailable\r\ncontent-type: {kind}\r\n"
+        f"content-length: {len(body)}\r\ncache-control: no-store\r\nretry-after: 5\r\n"
+        "connection: close\r\n\r\n"
+    )
+    return head.encode() + body
