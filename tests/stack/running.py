@@ -47,7 +47,7 @@ class Running:
         return int(self.declared["pids"][name])
 
     def account(self, name: str) -> Account:
-        return account.find(account.read(self.folder.accounts), name)
+        return account.find(account.parse(self.folder.accounts.read_bytes()), name)
 
     def kill(self, name: str, number: int = signal.SIGKILL) -> int:
         """Signal a part; return the pid it had."""
