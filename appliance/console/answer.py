@@ -12,6 +12,7 @@ from typing import Any
 from markdown_it import MarkdownIt
 from markdown_it.renderer import RendererHTML
 from markdown_it.token import Token
+from markdown_it.utils import EnvType, OptionsDict
 from markupsafe import Markup, escape
 
 from appliance.console.typography import french
@@ -44,7 +45,13 @@ class _Renderer(RendererHTML):
 
     links: Links
 
-    def text(self, tokens: Sequence[Token], idx: int, *_: Any) -> str:
+    def text(
+        self,
+        tokens: Sequence[Token],
+        idx: int,
+        options: OptionsDict,  # noqa: ARG002 - the renderer's call
+        env: EnvType,  # noqa: ARG002
+    ) -> str:
         return _inline(tokens[idx].content, self.links)
 
     def heading_open(self, *_: Any) -> str:
@@ -65,13 +72,21 @@ class _Renderer(RendererHTML):
     def td_open(self, *_: Any) -> str:
         return "<td>"
 
-    def fence(self, tokens: Sequence[Token], idx: int, *_: Any) -> str:
+    def fence(
+        self,
+        tokens: Sequence[Token],
+        idx: int,
+        options: OptionsDict,  # noqa: ARG002
+        env: EnvType,  # noqa: ARG002
+    ) -> str:
         return str(
             Markup('<pre tabindex="0"><code>{}</code></pre>\n').format(tokens[idx].content)
         )
 
-    def code_block(self, tokens: Sequence[Token], idx: int, *_: Any) -> str:
-        return self.fence(tokens, idx)
+    def code_block(
+        self, tokens: Sequence[Token], idx: int, options: OptionsDict, env: EnvType
+    ) -> str:
+        return self.fence(tokens, idx, options, env)
 
 
 def _parser(links: Links) -> MarkdownIt:

@@ -37,7 +37,7 @@ def mark(text: str) -> str:
 @cache
 def english() -> gettext.NullTranslations:
     """Return the English catalogue."""
-    text = files(__package__).joinpath(CATALOGUE).read_bytes()
+    text = files("appliance.console").joinpath(CATALOGUE).read_bytes()
     compiled = io.BytesIO()
     write_mo(compiled, read_po(io.BytesIO(text), locale="en"))
     compiled.seek(0)

@@ -27,6 +27,7 @@ from appliance.app import create_console, create_gateway
 from appliance.audit.client import RecorderClient
 from appliance.audit.key import verifier_key
 from appliance.db.bootstrap import OWNER
+from appliance.db.pool import Pool
 from appliance.gateway.commands import configuration
 from appliance.identity.access import Authenticator
 from appliance.identity.login import Tokens
@@ -122,7 +123,8 @@ class Stand:
         token = self.realm.token(subject, **wanted)
         secret = settings.site_secret.read_bytes()
         policy = read_policy(settings.policy)
-        async with AsyncConnectionPool(settings.database, open=False, min_size=1) as pool:
+        pool: Pool = AsyncConnectionPool(settings.database, open=False, min_size=1)
+        async with pool:
             realm = RealmSettings(issuer=self.realm.issuer, backchannel=self.realm.issuer)
             async with Authenticator(realm, pool, policy.scopes, site_secret=secret) as known:
                 party: Any = Party(self.origin)
