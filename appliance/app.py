@@ -92,7 +92,11 @@ async def _gateway_state(
     authenticator = await stack.enter_async_context(
         Authenticator(settings.realm, pool, rulings.scopes, site_secret=site_secret)
     )
-    history = await stack.enter_async_context(History(pool))
+    # One statement is one batch: committed by itself, it costs the worker one round trip.
+    alone: Pool = AsyncConnectionPool(
+        settings.database, open=False, min_size=1, max_size=1, kwargs={"autocommit": True}
+    )
+    history = await stack.enter_async_context(History(await stack.enter_async_context(alone)))
     recording = Recording(recorder, history, running, [recipient])
     engines = _engines(settings, recording)
     stack.callback(engines.close)

@@ -78,12 +78,14 @@ class Ephemeral:
 class ContentKey:
     """The key of one request's content."""
 
-    __slots__ = ("_cipher", "_key")
+    __slots__ = ("_cipher", "_key", "_keys", "_macs")
 
     def __init__(self, key: bytes) -> None:
         assert len(key) == KEY_BYTES
         self._key = key
         self._cipher = AESGCM(key)
+        self._keys: dict[Part, bytes] = {}  # commitment keys
+        self._macs: dict[Part, tuple[str, bytes]] = {}  # the last text of each part
 
     @classmethod
     def new(cls) -> Self:
@@ -92,15 +94,29 @@ class ContentKey:
 
     def commitment_key(self, part: Part) -> bytes:
         """Return the key that opens the commitment of a part, and nothing else."""
-        return hmac.digest(
-            self._key, b"casemate/commitment/v1 %b\x01" % part.encode(), "sha256"
-        )
+        key = self._keys.get(part)
+        if key is None:
+            info = b"casemate/commitment/v1 %b\x01" % part.encode()
+            key = self._keys[part] = hmac.digest(self._key, info, "sha256")
+        return key
+
+    def commit(self, part: Part, text: str) -> str:
+        """Return the commitment of a part, as leaves hold it."""
+        return base64.b64encode(self._mac(part, text)).decode()
 
     def encrypt(self, part: Part, text: str) -> bytes:
         """Return the part encrypted."""
-        plain = text.encode()
-        nonce = hmac.digest(self.commitment_key(part), plain, "sha256")[:_NONCE_BYTES]
-        return nonce + self._cipher.encrypt(nonce, plain, _aad(part))
+        nonce = self._mac(part, text)[:_NONCE_BYTES]
+        return nonce + self._cipher.encrypt(nonce, text.encode(), _aad(part))
+
+    def _mac(self, part: Part, text: str) -> bytes:
+        """Return what commits to a text; a leaf and the ciphertext ask for the same one."""
+        known = self._macs.get(part)
+        if known is not None and known[0] == text:
+            return known[1]
+        mac = hmac.digest(self.commitment_key(part), text.encode(), "sha256")
+        self._macs[part] = text, mac
+        return mac
 
     def decrypt(self, part: Part, data: bytes) -> str:
         """Return the text of a part.

@@ -12,7 +12,7 @@ import msgspec
 
 from appliance.errors import ApplianceError
 from appliance.gateway.grounded import Inert
-from appliance.gateway.guards import Window
+from appliance.gateway.guards import Guard, Window
 
 _NONE = msgspec.Raw(b"null")
 _PREFIX, _DONE, _END = b"data: ", b"data: [DONE]", b"\n\n"
@@ -82,13 +82,16 @@ _NO_USAGE = msgspec.Raw(b'{"prompt_tokens":0,"total_tokens":0,"completion_tokens
 
 
 class Flow:
-    """The way of a text out: guard, then inert links where the answer is grounded."""
+    """The way of a text out: guard, then inert links where the answer is grounded.
 
-    def __init__(self, window: Window, *, holds: bool, inert: Inert | None = None) -> None:
-        self.window = window
+    A guard that holds nothing back reads the text once, at its end: only the record asks.
+    """
+
+    def __init__(self, guard: Guard, inert: Inert | None = None) -> None:
         self.inert = inert
-        self.rewrites = holds or inert is not None
-        self._holds = holds
+        self._guard = guard
+        self._window = Window(guard) if guard.holds else None
+        self.rewrites = self._window is not None or inert is not None
 
     def push(self, text: str, *, last: bool = False) -> str:
         """Return what may leave now.
@@ -96,15 +99,16 @@ class Flow:
         Raises:
             AnswerRefusedError: Nothing more may.
         """
-        if self._holds:
-            text = self.window.mask(text, last=last)
-            if self.window.refused:
+        if self._window is not None:
+            text = self._window.mask(text, last=last)
+            if self._window.refused:
                 raise AnswerRefusedError("a rule of the site refuses this answer")
-        else:
-            self.window.flag(text)
-            if last:
-                self.window.end()
         return self.inert.push(text, last=last) if self.inert else text
+
+    def flags(self, left: str) -> list[str]:
+        """Return the rules that fired. `left`: the text that left."""
+        found = self._guard.check(left).flags if self._window is None else self._window.found
+        return sorted(found)
 
 
 class Answer:
@@ -120,6 +124,11 @@ class Answer:
         self._head: Head | None = None
         self._rest = b""  # of an event whose end has not come
         self._held = b""  # the event with the final usage
+
+    @property
+    def flags(self) -> list[str]:
+        """Return the rules of the guard that fired."""
+        return self.flow.flags("".join(self.texts))
 
     @property
     def usage(self) -> Usage | None:

@@ -74,7 +74,7 @@ class Call:
     @property
     def label(self) -> int:
         """Return the label of the answer: the highest of its passages."""
-        return max((p.label for p in self.passages), default=0)
+        return max(p.label for p in self.passages) if self.passages else 0
 
     @property
     def citations(self) -> list[int]:
@@ -90,7 +90,7 @@ class Call:
     def intent(self, policy: str) -> Intent:
         """Return the record that comes before the engine is asked."""
         terms, key = self.terms, self.caller.key
-        self.committed = commit(self.key.commitment_key("question"), self.question)
+        self.committed = self.key.commit("question", self.question)
         return Intent(
             actor=self.caller.subject, flags=self.flags, id=f"{self.id}-i",
             key=key.id if key else "", label=terms.label, max_tokens=terms.max_tokens,
@@ -128,10 +128,10 @@ class Call:
         answer = self.answer
         return kind(
             actor=self.caller.subject, completion_tokens=answered,
-            answer=commit(self.key.commitment_key("answer"), self.text),
+            answer=self.key.commit("answer", self.text),
             content="sealed" if content else "none", duration=int((now - self.started) * 1e6),
             finish=finish or (answer.finish if answer else ""),
-            flags=sorted(answer.flow.window.found) if answer else [],
+            flags=answer.flags if answer else [],
             id=f"{self.id}-t", label=self.label, outcome=self.outcome,
             prompt=self.committed, prompt_tokens=asked, reason=reason, request=self.id,
             spend=spend, status=self.status,

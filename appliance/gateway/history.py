@@ -20,8 +20,8 @@ from appliance.gateway.store import ContentRow
 
 log = logging.getLogger(__name__)
 
-LINGER = 0.05  # seconds that a row waits for others
-ROWS_MAX, BATCH = 4_096, 256
+LINGER = 0.2  # seconds that a row waits for others
+ROWS_MAX, BATCH = 16_384, 1_024
 BYTES_MAX = 64 * 2**20
 RETRY = 1.0  # seconds
 

@@ -22,7 +22,7 @@ from appliance.gateway.call import Call, Receive, Terminal
 from appliance.gateway.departures import Departures
 from appliance.gateway.documents import Documents, DocumentsAwayError
 from appliance.gateway.engines import Engines
-from appliance.gateway.guards import Guard, Window
+from appliance.gateway.guards import Guard
 from appliance.gateway.recording import Recording
 from appliance.gateway.reply import Asked, Message, Reply, Send
 from appliance.gateway.rulings import Ruling, Rulings
@@ -148,8 +148,7 @@ class Hot:
         if call.terms.collections:
             request = await self._ground(call, request, ruling)
             inert = grounded.Inert(len(call.passages))
-        outbound = ruling.outbound
-        answer = call.answer = Answer(Flow(Window(outbound), holds=outbound.holds, inert=inert))
+        answer = call.answer = Answer(Flow(ruling.outbound, inert))
         if call.outcome in {"nearby", "none"}:
             await self._abstain(call, answer, reply)
         else:

@@ -4,6 +4,7 @@ import base64
 import hmac
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 from appliance.errors import ApplianceError
 from appliance.gateway.chat import ChatRequest
@@ -132,7 +133,12 @@ def budgets(caller: Principal, team: str) -> list[str]:
 
 def salt(site_key: bytes, terms: Terms) -> str:
     """Return the engine's `cache_salt`: no cache timing across teams, labels, collections."""
-    parts = (str(terms.label), *sorted(terms.collections), terms.team)
+    return _salt(site_key, terms.label, terms.collections, terms.team)
+
+
+@lru_cache(maxsize=1_024)
+def _salt(site_key: bytes, label: int, collections: tuple[str, ...], team: str) -> str:
+    parts = (str(label), *sorted(collections), team)
     text = b"".join(len(p.encode()).to_bytes(4, "big") + p.encode() for p in parts)
     digest = hmac.digest(site_key, b"casemate/cache-salt/v1" + text, "sha256")
     return base64.urlsafe_b64encode(digest).decode()

@@ -15,7 +15,7 @@ from appliance.gateway.answer import (
     completion,
 )
 from appliance.gateway.grounded import Inert
-from appliance.gateway.guards import Guard, Window
+from appliance.gateway.guards import Guard
 
 FLAG = Guard({})
 MASK = Guard({"phone": "mask", "email": "mask"})
@@ -29,7 +29,7 @@ DONE = b"data: [DONE]\n\n"
 
 
 def flowing(guard: Guard = FLAG, inert: Inert | None = None) -> Answer:
-    return Answer(Flow(Window(guard), holds=guard.holds, inert=inert))
+    return Answer(Flow(guard, inert))
 
 
 def event(text: str | None, finish: str | None = None, **more: object) -> bytes:
@@ -72,7 +72,7 @@ def test_flagged_bytes_leave_as_they_came_wherever_they_are_cut() -> None:
         assert b"".join(answer.feed(piece) for piece in pieces) == stream
         answer.feed(final() + DONE)
         answer.flush()
-        assert answer.flow.window.found == {"phone", "email"}
+        assert answer.flags == ["email", "phone"]
 
 
 def test_running_usage_leaves_no_trace_and_counts_what_was_generated() -> None:
@@ -131,7 +131,7 @@ def test_a_match_cut_anywhere_is_masked(cut: int) -> None:
     pieces = event(TEXT[:cut]), event(TEXT[cut:]), event(None, "stop") + final() + DONE
     out = whole_stream(answer, *pieces)
     assert text_of(out) == "".join(answer.texts) == MASKED
-    assert answer.flow.window.found == {"phone", "email"}
+    assert answer.flags == ["email", "phone"]
     assert [e["choices"][0]["finish_reason"] for e in events(out) if e["choices"]][-1] == "stop"
 
 
@@ -181,7 +181,7 @@ def test_reasoning_stays_where_text_is_rewritten_and_is_flagged_where_it_is_not(
     assert b"06 12" not in whole_stream(flowing(MASK), data, final() + DONE)
     answer = flowing()
     assert TEXT.encode() in whole_stream(answer, data, final() + DONE)
-    assert answer.flow.window.found == {"phone", "email"}
+    assert answer.flags == ["email", "phone"]
 
 
 def test_a_grounded_answer_is_inert_and_cites_what_was_given() -> None:

@@ -11,7 +11,7 @@ from appliance.audit.event import Completion, Failed, Interrupted, Kind, encode,
 from appliance.gateway.answer import Answer, Flow
 from appliance.gateway.call import Call
 from appliance.gateway.grounded import Inert
-from appliance.gateway.guards import Guard, Window
+from appliance.gateway.guards import Guard
 from appliance.gateway.terms import Terms
 from appliance.identity.principal import KeyTerms, Principal, Scope
 from appliance.rag.retrieve import Passage, Place
@@ -36,7 +36,7 @@ def call(**more: Any) -> Call:
 
 
 def answer(text: str = "Trois mois.", inert: Inert | None = None) -> Answer:
-    made = Answer(Flow(Window(Guard({})), holds=False, inert=inert))
+    made = Answer(Flow(Guard({}), inert))
     made.texts.append(text)
     return made
 
