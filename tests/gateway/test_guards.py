@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from appliance.errors import FormatError
 from appliance.gateway.cover import MASKS
+from appliance.gateway.folding import fold
 from appliance.gateway.guards import HOLD_BACK, RULES, Guard, Window, check_actions
 
 MASK_ALL = Guard(dict.fromkeys(MASKS, "mask"))
@@ -57,6 +58,34 @@ def test_a_stream_cut_anywhere_gives_the_same_as_the_whole(cut: int) -> None:
     whole = MASK_ALL.check(TEXT)
     assert streamed == whole.text
     assert window.found == set(whole.flags)
+
+
+LONG = {  # runs longer than what is held back: decided while they go on
+    "phones": "01 " * 60,
+    "digits": "9 " * 40 + "1 85 05 78 006 084 91 (" + "9 " * 40,
+    "key": KEY + "a" * 90,
+    "token": "x" * 80 + "-sk-a1" + "b" * 90,
+    "address": "jean." * 30 + "@exemple.fr" + "." * 70,
+}
+
+
+@pytest.mark.parametrize("text", LONG.values(), ids=LONG)
+def test_a_run_longer_than_what_is_held_gives_the_same_in_pieces(text: str) -> None:
+    whole = MASK_ALL.check(text)
+    for size in (1, 2, 3, 7, 50):
+        pieces = [text[i : i + size] for i in range(0, len(text), size)]
+        streamed, window = _streamed(MASK_ALL, pieces)
+        assert streamed == whole.text
+        assert window.found == set(whole.flags)
+
+
+def test_a_character_that_folds_to_several_is_not_cut() -> None:
+    text = "½⑩ﬁx" * 60
+    window = Window(MASK_ALL)
+    for i, char in enumerate(text, 1):
+        window.mask(char, last=False)
+        rest = window._before + fold(window._pending).text
+        assert fold(text[:i]).text.endswith(rest)
 
 
 FRAGMENTS = st.sampled_from(
