@@ -108,6 +108,15 @@ def connected(taken: list[Request], transport: Any) -> Peer:
     return tested
 
 
+def test_a_peer_is_whom_the_kernel_says(
+    transport: Transport, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(peer, "uid_of", lambda sock: 4242 if sock is transport.sock else -1)
+    tested = Peer(lambda *_: None, lambda _: None)
+    tested.connection_made(cast("asyncio.Transport", transport))
+    assert tested.uid == 4242
+
+
 def test_requests_are_passed_on_as_they_become_whole(
     connected: Peer, taken: list[Request]
 ) -> None:

@@ -87,6 +87,23 @@ def test_what_follows_the_end_becomes_zeros(files: Segments, folder: Path) -> No
     again.close()
 
 
+def test_what_was_found_is_synced_before_anyone_is_told_of_it(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    synced: list[str] = []
+    real = os.fsync
+
+    def sync(fd: int) -> None:
+        synced.append(Path(f"/proc/self/fd/{fd}").readlink().name)
+        real(fd)
+
+    monkeypatch.setattr(os, "fsync", sync)
+    files = Segments(folder, SIZE)
+    files.resume(0, len(HEAD))
+    files.close()
+    assert synced == ["0000000000000000", "parts"]
+
+
 def test_a_segment_that_is_too_short_is_filled_again(folder: Path) -> None:
     os.truncate(folder / "0000000000000000", len(HEAD))
     files = Segments(folder, SIZE)

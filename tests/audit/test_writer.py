@@ -1,4 +1,5 @@
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
@@ -10,7 +11,7 @@ from appliance.errors import ApplianceError, FormatError
 from appliance.ledger.admission import LifecycleError
 from appliance.settings import RecorderSettings
 from tests.audit.parts import NOON, UID, Parts, leaves_of, opened
-from tests.recording import completion, intent
+from tests.recording import completion, intent, new_log
 
 STEP = Kind.CLOCK_STEP
 
@@ -125,8 +126,9 @@ def test_a_filling_disk_refuses_intents_and_still_ends_requests(parts: Parts) ->
     parts.append(completion(1), fact(Kind.SERVICE_STOP, "rssi", "stop-00000000001"))
 
 
-def test_room_for_every_end_is_kept_at_admission(recorder_settings: RecorderSettings) -> None:
-    with opened(recorder_settings) as parts:
+def test_room_for_every_end_is_kept_at_admission(tmp_path: Path) -> None:
+    settings = new_log(tmp_path, segment_bytes=1 << 20)
+    with opened(settings) as parts:
         size = parts.volume.room
         number = 0
         while parts.volume.room >= (len(parts.writer.admission.open) + 2) * TERMINAL_BYTES:
@@ -137,7 +139,7 @@ def test_room_for_every_end_is_kept_at_admission(recorder_settings: RecorderSett
         for ended in range(number):
             parts.append(completion(ended, flags=["f" * 180] * 12))
         assert parts.volume.room > 0
-        assert size == recorder_settings.segment_bytes - journal.HEADER_BYTES
+        assert size == settings.segment_bytes - journal.HEADER_BYTES
 
 
 def test_a_lost_request_counts_all_that_it_reserved(
