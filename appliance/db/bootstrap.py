@@ -30,11 +30,9 @@ def bootstrap(server: str, database: str) -> None:
             )
         found = conn.execute("SELECT FROM pg_database WHERE datname = %s", [database])
         if not found.rowcount:
-            conn.execute(
-                sql.SQL("CREATE DATABASE {} OWNER {} TEMPLATE template0 ENCODING 'UTF8'").format(
-                    sql.Identifier(database), sql.Identifier(OWNER)
-                )
-            )
+            names = sql.Identifier(database), sql.Identifier(OWNER)
+            made = sql.SQL("CREATE DATABASE {} OWNER {} TEMPLATE template0 ENCODING 'UTF8'")
+            conn.execute(made.format(*names))
     with psycopg.connect(server, dbname=database, autocommit=True) as conn:
         conn.execute("CREATE EXTENSION IF NOT EXISTS vector")
         conn.execute("REVOKE CREATE ON SCHEMA public FROM PUBLIC")
