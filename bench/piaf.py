@@ -157,7 +157,7 @@ def abstention(
     found: Mapping[str, Sequence[float]], articles: Sequence[int]
 ) -> Mapping[str, float]:
     """Return the share of abstention by condition at WRONG, mean over the splits."""
-    totals = dict.fromkeys(KINDS, 0.0)
+    totals: dict[str, float] = dict.fromkeys(KINDS, 0.0)
     for seed in range(SPLITS // 2):
         names = sorted(set(articles))
         random.Random(seed).shuffle(names)  # noqa: S311 - the protocol's

@@ -11,6 +11,7 @@ from pathlib import Path
 import httpx2
 import openai
 import pytest
+from openai.types.chat import ChatCompletionMessageParam
 
 from appliance.rag.engine import NOT_FOUND, QUOTED
 from appliance.rag.engine_commands import configuration
@@ -39,7 +40,7 @@ def client() -> Iterator[openai.OpenAI]:
             assert process.wait(20) in {0, -signal.SIGTERM}
 
 
-def _messages(question: str) -> list[openai.types.chat.ChatCompletionMessageParam]:
+def _messages(question: str) -> list[ChatCompletionMessageParam]:
     return [{"role": "system", "content": PASSAGES}, {"role": "user", "content": question}]
 
 

@@ -25,9 +25,14 @@ def test_a_document_cannot_close_its_passage_or_open_another_one() -> None:
 
 @pytest.mark.parametrize(
     "message",
-    ["", "sans passage", '<passage n="x" title="" place="">t</passage>', '<passage n="1">t</passage>',
-     '<passage n="1" title="" place="">jamais fermé'],
+    [
+        "",
+        "sans passage",
+        '<passage n="x" title="" place="">t</passage>',
+        '<passage n="1">t</passage>',
+        '<passage n="1" title="" place="">jamais fermé',
+    ],
     ids=["empty", "none", "number", "attributes", "open"],
-)  # fmt: skip
+)
 def test_what_is_not_in_the_form_is_no_passage(message: str) -> None:
     assert read_passages(message) == []
