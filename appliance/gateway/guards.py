@@ -64,6 +64,8 @@ class Guard:
     def __init__(self, actions: Mapping[str, Action], phrases: Iterable[str] = PHRASES) -> None:
         check_actions(actions)
         self.severity = {rule: _SEVERITY[actions.get(rule, "flag")] for rule in RULES}
+        # Whether a stream must be held back: a rule masks or refuses.
+        self.holds = max(self.severity.values()) > _FLAG
         on = [p for p in PATTERNS if self.severity[p.rule]]
         hints = list(dict.fromkeys(p.hint for p in on))
         self._of_hint = [[i for i, p in enumerate(on) if p.hint == hint] for hint in hints]
@@ -78,18 +80,18 @@ class Guard:
         on_phrases = sorted(heard) if self.severity["injection"] else []
         self._phrases = ahocorasick_rs.BytesAhoCorasick(on_phrases) if on_phrases else None
 
-    @property
-    def holds(self) -> bool:
-        """Whether a stream must be held back: a rule masks or refuses."""
-        return max(self.severity.values()) > _FLAG
-
     def check(self, text: str) -> Findings:
         """Return what the rules say of a whole text."""
         folded = fold(text).text
-        if not self._set.Match(folded) and not self.hears(listened(folded)):
+        heard = self.hears(listened(folded))
+        if not heard and not self._set.Match(folded):
             return Findings((), None, text)
         window = Window(self)
-        masked = window.mask(text, last=True)
+        masked = text
+        if self.holds:
+            masked = window.mask(text, last=True)
+        else:
+            window.glance(folded, heard=heard)
         flags = tuple(rule for rule in RULES if rule in window.found)
         refuse = next((rule for rule in flags if self.severity[rule] == _REFUSE), None)
         return Findings(flags, refuse, masked)
@@ -141,6 +143,12 @@ class Window:
         self._ends = [0, 0, 0, 0]  # severity to the end of the last match
         self._cover = Cover()
         self._heard = b""
+
+    def glance(self, folded: bytes, *, heard: bool) -> None:
+        """Scan a whole text of which nothing is to be masked."""
+        self._search(folded, 0, len(folded))
+        if heard:
+            self._note("injection")
 
     def flag(self, text: str) -> None:
         """Scan what passes through."""
