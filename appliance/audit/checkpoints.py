@@ -1,17 +1,24 @@
 """When checkpoints are made: at an interval while the log grows, at once for a proof.
 
 Files are written in a thread, one checkpoint at a time; the log goes on growing meanwhile. The
-state of the admission is kept beside each checkpoint. A failure ends the process.
+state of the admission is kept beside each checkpoint. A disk without room is given some
+minutes, in which records are durable and not signed; any other failure ends the process.
 """
 
 import asyncio
 import contextlib
+import errno
+import logging
 import time
 
 from appliance.audit.publisher import Publisher
 from appliance.audit.writer import Writer
 from appliance.errors import VerificationError
 
+log = logging.getLogger(__name__)
+
+UNSIGNED_MAX = 300  # seconds without a checkpoint when there is no room for one
+_NO_ROOM = {errno.ENOSPC, errno.EDQUOT, errno.EROFS}
 PAUSE = 1  # seconds between two checkpoints at least
 LEAVES_MAX = 65_536  # kept in memory before a checkpoint is made early
 
@@ -31,6 +38,7 @@ class Checkpoints:
         self._wanted, self._ending = asyncio.Event(), asyncio.Event()
         self._done = asyncio.Condition()
         self.at = 0  # microseconds since 1970: the last one that this process made
+        self.failing_since: float | None = None  # of the loop's clock: there is no room
 
     async def make_forever(self) -> None:
         """Make checkpoints, until `end`.
@@ -51,17 +59,33 @@ class Checkpoints:
         self._wanted.set()
 
     async def make(self) -> None:
-        """Publish what is durable, if that is more than was published."""
+        """Publish what is durable, if that is more than was published.
+
+        Raises:
+            OSError: A write failed, or there is no room for too long.
+            RollbackError: Another process signed.
+        """
         writer = self._writer
         writer.commit()  # so that the state is that of the last durable leaf
         leaves, hashes = writer.unpublished()
         if leaves:
             state = writer.admission.to_bytes()
-            await asyncio.to_thread(self._write, leaves, hashes, state)
-            writer.published(len(leaves))
-            self.at = time.time_ns() // 1000
+            try:
+                await asyncio.to_thread(self._write, leaves, hashes, state)
+            except OSError as exc:
+                self._fail(exc)
+            else:
+                self.failing_since, self.at = None, time.time_ns() // 1000
+            writer.published(self._publisher.head.size - writer.first)
         async with self._done:
             self._done.notify_all()
+
+    def _fail(self, exc: OSError) -> None:
+        now = asyncio.get_running_loop().time()
+        self.failing_since = self.failing_since or now
+        if exc.errno not in _NO_ROOM or now - self.failing_since >= UNSIGNED_MAX:
+            raise exc
+        log.warning("no room for a checkpoint: %s", exc)
 
     def look(self) -> None:
         """Ask for a checkpoint when very much waits for one."""

@@ -63,12 +63,17 @@ class Questions:
             size=writer.volume.size, root=writer.frontier.root(),
             checkpoint_size=head.size, checkpoint_at=self._checkpoints.at,
             stopped=bool(state.stopped_by), stopped_by=state.stopped_by,
-            approvals=state.approvals, open=len(state.open), degraded=_DEGRADED[writer.level],
+            approvals=state.approvals, open=len(state.open), degraded=self._degraded(),
             budgets={
                 name: BudgetState(one.used, one.reserved, one.limit, one.period, one.hard)
                 for name, one in standings.items()
             },
         )  # fmt: skip
+
+    def _degraded(self) -> str:
+        if self._checkpoints.failing_since is not None:
+            return "unsigned"
+        return _DEGRADED[self._writer.level]
 
     async def _read(self, question: Read) -> Leaves:
         size = self._writer.volume.size

@@ -1,4 +1,5 @@
 import asyncio
+import errno
 import threading
 from collections.abc import Awaitable, Callable
 
@@ -9,6 +10,7 @@ from appliance.audit.checkpoints import Checkpoints
 from appliance.audit.lifecycle import replay
 from appliance.audit.publisher import Publisher, RollbackError
 from appliance.audit.tree import leaf_hash
+from appliance.audit.volume import Volume
 from appliance.errors import VerificationError
 from appliance.ledger.admission import Admission
 from appliance.settings import RecorderSettings
@@ -188,3 +190,56 @@ def test_a_failure_to_publish_ends_the_making(
             await tested.make_forever()
 
     made(recorder_settings, work, interval=0.01)
+
+
+def no_room(*_: object) -> None:
+    raise OSError(errno.ENOSPC, "No space left on device")
+
+
+@pytest.mark.parametrize("where", ["publish", "write_snapshot"])
+def test_without_room_records_wait_for_their_signature(
+    recorder_settings: RecorderSettings, monkeypatch: pytest.MonkeyPatch, where: str
+) -> None:
+    async def work(tested: Checkpoints, parts: Parts) -> None:
+        parts.append(intent(1), intent(2))
+        with monkeypatch.context() as full:
+            full.setattr(Publisher if where == "publish" else Volume, where, no_room)
+            await tested.make()
+        assert tested.failing_since is not None
+        parts.append(completion(1))
+        await tested.make()
+        assert tested.failing_since is None
+        assert parts.publisher.head.size == 3
+        assert parts.publisher.head.root == parts.writer.frontier.root()
+        assert (parts.writer.first, parts.writer.recent) == (3, [])
+
+    made(recorder_settings, work)
+
+
+def test_without_room_for_too_long_the_recorder_ends(
+    recorder_settings: RecorderSettings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def work(tested: Checkpoints, parts: Parts) -> None:
+        parts.append(intent(1))
+        monkeypatch.setattr(Publisher, "publish", no_room)
+        await tested.make()
+        monkeypatch.setattr(checkpoints, "UNSIGNED_MAX", 0)
+        with pytest.raises(OSError, match="No space"):
+            await tested.make()
+
+    made(recorder_settings, work)
+
+
+def test_any_other_failure_ends_the_recorder_at_once(
+    recorder_settings: RecorderSettings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(*_: object) -> None:
+        raise OSError(errno.EIO, "Input/output error")
+
+    async def work(tested: Checkpoints, parts: Parts) -> None:
+        parts.append(intent(1))
+        monkeypatch.setattr(Publisher, "publish", broken)
+        with pytest.raises(OSError, match="Input/output"):
+            await tested.make()
+
+    made(recorder_settings, work)

@@ -85,7 +85,7 @@ def test_status_never_tells_what_is_not_durable(recorder_settings: RecorderSetti
 
 
 def test_every_level_of_the_disk_has_a_word(recorder_settings: RecorderSettings) -> None:
-    async def work(tested: Questions, parts: Parts, _: Checkpoints) -> None:
+    async def work(tested: Questions, parts: Parts, made: Checkpoints) -> None:
         words = []
         for level in Level:
             parts.writer.level = level
@@ -94,6 +94,10 @@ def test_every_level_of_the_disk_has_a_word(recorder_settings: RecorderSettings)
             words.append(found.degraded)
         assert words[0] == ""
         assert len(set(words)) == len(Level)
+        made.failing_since = 1
+        found = await tested.answer(Status(1))
+        assert isinstance(found, State)
+        assert found.degraded == "unsigned"
 
     asked(recorder_settings, work)
 
