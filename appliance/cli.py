@@ -32,8 +32,8 @@ EXIT_REFUSED, EXIT_DEFECT = 1, 70  # 70: EX_SOFTWARE of sysexits.h
 DOMAINS = {  # command -> where it is: a Typer, a function,
     "audit": ("audit", "app"), "console": ("console", "commands"), "demo": ("site", "demo"),
     "documents": ("rag", "documents_app"), "engine": ("rag", "engine"),
-    "gateway": ("gateway", "commands"),
-    "identity": ("identity", "identity"), "parse": ("rag", "parse_document"),
+    "gateway": ("gateway", "commands"), "identity": ("identity", "identity"),
+    "parse": ("rag", "parse_document"), "service": ("gateway", "service"),
     "site": ("site", "site"), "smoke": ("site", "smoke"), "worker": ("rag", "worker_app"),
 }  # fmt: skip
 

@@ -76,6 +76,7 @@ IMPURE = {
     "gateway/reply.py",
     "gateway/rulings.py",
     "gateway/server.py",
+    "gateway/switch.py",
     "gateway/upkeep.py",
     "gateway/upstream.py",
     "identity/access.py",

@@ -1,6 +1,8 @@
-"""The command line of the gateway: `casemate gateway serve`."""
+"""The command line of the gateway: `casemate gateway serve`, `casemate service stop|start`."""
 
 import gc
+import getpass
+import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, Any
@@ -8,11 +10,20 @@ from typing import Annotated, Any
 import typer
 import uvicorn
 
+from appliance.audit.event import Kind
 from appliance.gateway.server import JoiningProtocol
+from appliance.gateway.switch import throw
 from appliance.settings import GatewaySettings, load
 
 GRACE = 10  # seconds for running requests when the worker is told to end
 _GENERATIONS = 50_000, 20, 50  # most objects of a request die with it (spike: fewer pauses)
+
+
+service = typer.Typer(no_args_is_help=True, help="The stop switch, at the rack.")
+Recorder = Annotated[Path, typer.Option(help="Socket of the recorder.")]
+Reason = Annotated[str, typer.Option(help="Why, for the log.")]
+AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
+_SOCKET = Path("demo/run/recorder.sock")
 
 
 def configuration(application: Any, socket: Path) -> uvicorn.Config:
@@ -51,3 +62,30 @@ def commands(create: Callable[[GatewaySettings], Any]) -> typer.Typer:
             raise typer.Exit(1)
 
     return app
+
+
+@service.command("stop")
+def stop(recorder: Recorder = _SOCKET, reason: Reason = "", *, as_json: AsJson = False) -> None:
+    """End all generation now. Starting again takes two people."""
+    _switch(recorder, Kind.SERVICE_STOP, reason, as_json=as_json)
+
+
+@service.command("start")
+def start(
+    recorder: Recorder = _SOCKET, reason: Reason = "", *, as_json: AsJson = False
+) -> None:
+    """Approve starting again: the second person's word starts the service."""
+    _switch(recorder, Kind.SERVICE_APPROVE, reason, as_json=as_json)
+
+
+def _switch(recorder: Path, kind: Kind, reason: str, *, as_json: bool) -> None:
+    state = throw(recorder, kind, getpass.getuser(), reason)
+    if as_json:
+        found = {"stopped": state.stopped, "by": state.stopped_by, "approvals": state.approvals}
+        typer.echo(json.dumps(found))
+    elif state.stopped:
+        approvals = ", ".join(state.approvals) or "—"
+        typer.echo(f"Service arrêté par {state.stopped_by} ; approbations : {approvals}")
+        typer.echo(f"Service stopped by {state.stopped_by}; approvals: {approvals}")
+    else:
+        typer.echo("Service en marche\nService running")
