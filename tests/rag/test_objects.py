@@ -5,6 +5,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 from appliance.rag.objects import SEGMENT, ObjectError, Objects, Stored
 
@@ -103,13 +104,15 @@ def test_a_row_of_another_original_opens_nothing(objects: Objects) -> None:
         replace(objects, key=b"x" * 32).read(VAULT, one)
 
 
-def test_a_file_under_the_name_of_another_is_refused(objects: Objects) -> None:
-    """Even by who holds the keys: contents are compared with the address."""
+def test_other_contents_under_the_right_key_are_refused(objects: Objects) -> None:
+    """Whoever holds the keys cannot put other contents under an address either."""
     stored = keep(objects, b"un")
-    other = keep(objects, b"deux")
-    forged = objects.path(VAULT, other.content_id).read_bytes()
+    nonce, wrapped = stored.wrapped_key[:12], stored.wrapped_key[12:]
+    wrapping = AESGCM(objects.derive(VAULT, b"wrap"))
+    key = wrapping.decrypt(nonce, wrapped, stored.content_id)
+    forged = AESGCM(key).encrypt(bytes(12), b"deux", b"last")
     objects.path(VAULT, stored.content_id).write_bytes(forged)
-    with pytest.raises(ObjectError):
+    with pytest.raises(ObjectError, match="not the one"):
         objects.read(VAULT, stored)
 
 

@@ -13,6 +13,7 @@ _HTML = re.compile(
 )
 _OLE = b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1"
 _PROTECTED = "EncryptedPackage".encode("utf-16-le")
+_TITLE_CHARS = 120
 _CONTROLS_MAX = 0.001  # share of a text
 
 
@@ -41,7 +42,15 @@ def _read_text(text: str) -> Parsed:
     flow = Flow()
     for block in re.split(r"\n[ \t]*\n", text):
         flow.block(block)
-    return Parsed("text", flow.finish())
+    return Parsed("text", flow.finish(), _title(text))
+
+
+def _title(text: str) -> str:
+    """Return the first line when it reads as a title and no sentence goes on after it."""
+    line, _, rest = text.strip().partition("\n")
+    line, after = " ".join(line.split()), rest.split("\n", 1)[0].strip()
+    goes_on = not rest or after[:1].islower()
+    return "" if goes_on or len(line) > _TITLE_CHARS or line[-1:] in ".:;,?!" else line
 
 
 def _decode(data: bytes) -> str:

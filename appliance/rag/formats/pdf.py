@@ -98,6 +98,22 @@ def _sections(document: pypdfium2.PdfDocument, texts: list[str]) -> dict[int, li
         title = " ".join(clean(item.get_title()).split())[:SECTION_CHARS_MAX]
         if number is None or not 0 <= number < len(texts) or not title:
             continue
-        at = max(texts[number].find(title), 0)
+        number, at = _place(texts, number, title, found)
         found.setdefault(number, []).append(Section(at, title))
     return {number: sorted(items, key=lambda s: s.at) for number, items in found.items()}
+
+
+def _place(
+    texts: list[str], number: int, title: str, found: dict[int, list[Section]]
+) -> tuple[int, int]:
+    """Return page and place of a heading: on its page, or the next one, whither it was moved.
+
+    A heading whose words are not there is put where the one before it is.
+    """
+    before = max((section.at for section in found.get(number, [])), default=0)
+    at = texts[number].find(title, before)
+    if at >= 0:
+        return number, at
+    if number + 1 < len(texts) and title in texts[number + 1]:
+        return number + 1, texts[number + 1].find(title)
+    return number, before

@@ -82,3 +82,21 @@ def test_what_cannot_be_used_has_a_reason(data: bytes, reason: Reason) -> None:
 def test_texts_are_read_in_their_encoding(data: bytes, text: str) -> None:
     parsed = detect.read(data)
     assert (parsed.kind, parsed.pages[0].text) == ("text", text)
+
+
+@pytest.mark.parametrize(
+    ("text", "title"),
+    [
+        ("Marché des ascenseurs\n\nLe texte.", "Marché des ascenseurs"),
+        ("Marché des ascenseurs\n=====\nLe texte.", "Marché des ascenseurs"),
+        ("Marché des ascenseurs\nFiche du 5 janvier", "Marché des ascenseurs"),
+        ("Une phrase.\n\nUne autre.", ""),
+        ("Une ligne\nsuivie d'une autre", ""),
+        ("x" * 121 + "\n\nLe texte.", ""),
+        ("Un texte d'une ligne", ""),
+    ],
+)
+def test_a_first_line_that_reads_as_a_title_is_the_title_of_a_text(
+    text: str, title: str
+) -> None:
+    assert detect.read(text.encode()).title == title
