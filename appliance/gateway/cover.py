@@ -35,6 +35,11 @@ class Cover:
         self._rest: re.Pattern[bytes] | None = None  # what goes on to be hidden
         self._lines = b""  # end of a key block so far
 
+    @property
+    def active(self) -> bool:
+        """Whether what comes next may have to be hidden."""
+        return self._end >= 0
+
     def write(self, text: str, folded: Folded, limit: int, hidden: Iterable[Match]) -> str:
         """Return the text of the bytes before the limit, less what is hidden.
 

@@ -8,6 +8,7 @@ What begins at a character is decided by at most `HOLD_BACK` visible characters 
 both a whole text and a stream pass the same scanner: cut anywhere, the result is the same.
 """
 
+import re
 from collections.abc import Iterable, Mapping
 
 import ahocorasick_rs
@@ -26,8 +27,15 @@ RULES = ("secret", "nir", "iban", "card", "siret", "siren", "phone", "email", "i
 _CONTEXT = 4  # bytes before a match that a rule may look at
 _SEVERITY = {"pass": 0, "flag": 1, "mask": 2, "refuse": 3}
 _FLAG, _REFUSE = 1, 3
+_BATCH = 256  # characters: a scan costs the same for 6 as for 60
 _MEMORY = 64 << 20  # of an automaton: past it a set says « no match » without a word
 _LISTENED = bytes(b" "[0] if chr(b).isspace() else b for b in bytes(range(256)).lower())
+
+# Most of what an engine says: words, without a digit or sign that a match needs.
+_QUIET = re.compile(r"[A-Za-zÀ-ÖØ-öø-ÿ ,.;!?'’()«»\n]*")
+_COUNTRY = re.compile(r"\b[^\W\d_]{2} \Z")  # two letters, which may begin an IBAN
+# Words that make a secret of what follows.
+_MAY_BEGIN = re.compile(r"(?i:mot\b|cl[eé]\b|bearer|basic|pass|pwd|mdp|key|token|secret|api\b)")
 
 
 class Findings(msgspec.Struct, frozen=True, gc=False):
@@ -138,11 +146,13 @@ class Window:
         self.refused: str | None = None
         self._guard = guard
         self._pending = ""  # not decided yet
-        self._before = b""  # folded context of what is pending
+        self._before: str | bytes = b""  # context of what is pending; bytes are folded
         self._since: dict[int, int] = {}  # pattern to where it searches on
         self._ends = [0, 0, 0, 0]  # severity to the end of the last match
         self._cover = Cover()
+        self._busy = False  # a match goes on into what is pending
         self._heard = b""
+        self._unheard: list[str] = []
 
     def glance(self, folded: bytes, *, heard: bool) -> None:
         """Scan a whole text of which nothing is to be masked."""
@@ -151,30 +161,52 @@ class Window:
             self._note("injection")
 
     def flag(self, text: str) -> None:
-        """Scan what passes through."""
-        self.mask(text, last=False)
+        """Scan what passes through: nobody waits, so many chunks at a time."""
+        self._pending += text
+        if len(self._pending) >= _BATCH:
+            self._decide("", last=False)
 
     def end(self) -> None:
         """Scan the end of what passed through."""
-        self.mask("", last=True)
+        self._decide("", last=True)
 
     def mask(self, text: str, *, last: bool) -> str:
         """Return what may leave now; up to HOLD_BACK visible characters stay."""
+        if last or self._busy:
+            return self._decide(text, last=last)
+        seen = self._pending + text
+        cut = max(seen.rfind(" "), seen.rfind("\n")) + 1
+        if cut == len(seen) and (country := _COUNTRY.search(seen)):
+            cut = country.start()
+        quiet = _QUIET.fullmatch(seen) and len(seen) - cut < HOLD_BACK
+        if not quiet or _MAY_BEGIN.search(seen):
+            return self._decide(text, last=False)
+        free, self._pending = seen[:cut], seen[cut:]
+        if free:
+            self._before = free[-_CONTEXT:]
+            self._unheard.append(free)
+        return free
+
+    def _decide(self, text: str, *, last: bool) -> str:
         self._pending += text
         folded = fold(self._pending)
+        if isinstance(self._before, str):
+            self._before = fold(self._before).text
         shift = len(self._before)
         data = self._before + folded.text
         limit = len(data) if last else max(self._guard.undecided(data), shift)
         while folded.splits(limit - shift):
             limit -= 1
-        masks = self._search(data, shift, limit)
-        self._listen(data[shift:limit])
-        free = self._cover.write(self._pending, folded, limit - shift, masks)
-        self._pending = self._pending[folded.start(limit - shift) :]
-        self._before = data[max(limit - _CONTEXT, 0) : limit]
         decided = limit - shift
-        self._since = {i: since - decided for i, since in self._since.items()}
+        masks = self._search(data, shift, limit)
+        free = self._cover.write(self._pending, folded, decided, masks)
+        self._unheard.append(self._pending[: folded.start(decided)])
+        self._listen(last=last)
+        self._pending = self._pending[folded.start(decided) :]
+        self._before = data[max(limit - _CONTEXT, 0) : limit]
+        self._since = {i: s - decided for i, s in self._since.items() if s > decided}
         self._ends = [end - decided for end in self._ends]
+        self._busy = bool(self._since) or max(self._ends) > 0 or self._cover.active
         return free
 
     def _search(self, data: bytes, shift: int, limit: int) -> list[Match]:
@@ -196,8 +228,12 @@ class Window:
                 masks.append(Match(start - shift, end - shift, pattern))
         return masks
 
-    def _listen(self, text: bytes) -> None:
-        self._heard = listened(self._heard + text)
+    def _listen(self, *, last: bool) -> None:
+        """Compare what was decided with the phrases, many pieces at a time."""
+        if not last and sum(map(len, self._unheard)) < _BATCH:
+            return
+        self._heard = listened(self._heard + fold("".join(self._unheard)).text)
+        self._unheard = []
         if self._guard.hears(self._heard):
             self._note("injection")
         self._heard = self._heard[-HOLD_BACK:]

@@ -199,7 +199,7 @@ PATTERNS = (
 BEGUN = (
     r"(?:\S+"  # a token, an address
     r"|[+0-9][0-9ABab .\-/()]*(?:,| ?[eE][uU]?)?"  # a number
-    r"|[A-Za-z]{2}[ .\-]?[0-9][0-9A-Za-z .\-]*"  # an IBAN
+    r"|\b[A-Za-z]{2}[ .\-]?(?:[0-9][0-9A-Za-z .\-]*)?"  # an IBAN
     r"|-{4,5} ?[A-Z0-9 ]*"
     r"|(?i:\bb(?:earer|asic) {1,2}\S*)"
     r"|(?i:\b(?:mot(?: |$)(?:d|de|de )?|cle ?)$)"
