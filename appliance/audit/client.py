@@ -22,20 +22,20 @@ import msgspec
 
 from appliance.audit.event import NO_TEXT, Event, Intent, Interrupted
 from appliance.audit.frame import (
-    EVENTS_MAX,
     READ_MAX,
     Answer,
-    Append,
     Attach,
     Key,
     Leaves,
     Prove,
     Proved,
+    Question,
     Read,
     State,
     Status,
     Unpacker,
     Unseal,
+    gather,
     pack,
 )
 from appliance.audit.proof import Proof
@@ -49,7 +49,6 @@ _ANSWER_BYTES_MAX = 1 << 26
 _prefix, _count = secrets.token_hex(10), itertools.count()
 
 Body = TypeVar("Body")
-Question = Status | Read | Prove | Unseal
 
 
 def new_id() -> str:
@@ -268,26 +267,28 @@ class RecorderClient(asyncio.Protocol):
             self._transport.write(self._frames(refs))
 
     def _frames(self, refs: Sequence[int]) -> bytes:
-        """Put events with consecutive refs into one frame."""
-        frames: list[Append | Question] = []
-        sent = time.monotonic_ns() // 1000
-        group = Append([], 0)
-        for ref in refs:
-            one = self._waiting.get(ref)
-            if one is None:  # given up
-                continue
-            message = one.message
-            if isinstance(message, Question):
-                message.ref = ref
-                frames.append(message)
-                continue
-            if ref != group.ref + len(group.events) or len(group.events) == EVENTS_MAX:
-                group = Append([], ref, {}, sent)
-                frames.append(group)
-            group.events.append(message)
-            if one.sealed is not None:
-                group.sealed[message.id] = one.sealed
-        return b"".join(pack(self._encode(frame)) for frame in frames)
+        """Return the frames of what waits; an event that cannot be written fails alone."""
+        try:
+            return self._packed(refs)
+        except (TypeError, ValueError):
+            for ref in refs:
+                self._check_writable(ref)
+            return self._packed(refs)
+
+    def _packed(self, refs: Sequence[int]) -> bytes:
+        waiting = ((ref, self._waiting[ref]) for ref in refs if ref in self._waiting)
+        entries = ((ref, one.message, one.sealed) for ref, one in waiting)
+        frames = gather(entries, sent=time.monotonic_ns() // 1000)
+        return b"".join([pack(self._encode(frame)) for frame in frames])
+
+    def _check_writable(self, ref: int) -> None:
+        one = self._waiting.get(ref)
+        try:
+            self._encode(one and one.message)
+        except (TypeError, ValueError) as exc:
+            future = self._waiting.pop(ref).future
+            if not future.done():
+                future.set_exception(FormatError(f"the event cannot be written: {exc}"))
 
     def _attach(self) -> bytes:
         """Tell what is alive: also the requests whose intent has no answer yet."""

@@ -30,18 +30,11 @@ from appliance.audit.event import (
     event_type,
     type_of,
 )
-from appliance.audit.frame import (
-    Answer,
-    Append,
-    Attach,
-    Read,
-    Request,
-    Unseal,
-)
+from appliance.audit.frame import Answer, Append, Attach, Question, Read, Request, Unseal
 from appliance.audit.peer import Peer
 from appliance.audit.precedence import Level, UnavailableError, level_of
 from appliance.audit.publisher import Publisher
-from appliance.audit.questions import Question, Questions
+from appliance.audit.questions import Questions
 from appliance.audit.serving import Serving
 from appliance.audit.writer import Writer
 from appliance.errors import ApplianceError

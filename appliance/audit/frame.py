@@ -6,7 +6,7 @@ by itself. Frames with `ref` 0 from the recorder answer nothing: they tell the s
 """
 
 import struct
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Annotated
 
 import msgspec
@@ -74,7 +74,33 @@ class Unseal(msgspec.Struct, forbid_unknown_fields=True, tag_field="op", tag="se
     ref: int
 
 
-Request = Append | Attach | Status | Read | Prove | Unseal
+Question = Status | Read | Prove | Unseal
+Request = Append | Attach | Question
+
+
+def gather(
+    entries: Iterable[tuple[int, Event | Question, bytes | None]], *, sent: int
+) -> list[Append | Question]:
+    """Put events with consecutive refs into one request.
+
+    Args:
+        entries: Ref, message, sealed key of an event; by ascending ref.
+        sent: Monotonic clock, microseconds.
+    """
+    requests: list[Append | Question] = []
+    group = Append([], 0)
+    for ref, message, sealed in entries:
+        if isinstance(message, Question):
+            message.ref = ref
+            requests.append(message)
+            continue
+        if ref != group.ref + len(group.events) or len(group.events) == EVENTS_MAX:
+            group = Append([], ref, {}, sent)
+            requests.append(group)
+        group.events.append(message)
+        if sealed is not None:
+            group.sealed[message.id] = sealed
+    return requests
 
 
 class Answer(msgspec.Struct, omit_defaults=True):

@@ -12,6 +12,7 @@ from appliance.audit.frame import (
     Leaves,
     Prove,
     Proved,
+    Question,
     Read,
     State,
     Status,
@@ -21,7 +22,6 @@ from appliance.audit.precedence import Level
 from appliance.audit.publisher import Publisher
 from appliance.audit.writer import Writer, clocks
 
-Question = Status | Read | Prove | Unseal
 _DEGRADED = {
     Level.PLENTY: "",
     Level.WARN: "disk_warn",

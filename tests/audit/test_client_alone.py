@@ -10,6 +10,7 @@ from appliance.audit import client as client_module
 from appliance.audit.client import RecorderClient, RecorderError, unserved
 from appliance.audit.event import Fact
 from appliance.audit.frame import Answer, Unpacker, pack
+from appliance.errors import FormatError
 from appliance.settings import RecorderSettings
 from tests.recording import completion, intent
 
@@ -216,6 +217,19 @@ def test_events_of_one_turn_share_frames_and_keys_travel_with_them(path: Path) -
         recorder.say(*[Answer(ref, ref) for ref in refs])
         await asyncio.gather(*asked, ending)
         question.cancel()
+
+    with_played(path, work)
+
+
+def test_an_event_that_cannot_be_written_fails_alone(path: Path) -> None:
+    async def work(tested: RecorderClient, recorder: Played) -> None:
+        asked = [tested.append(intent(1)), tested.append(intent(2, actor="\ud800"))]
+        asked.append(tested.append(intent(3)))
+        with pytest.raises(FormatError, match="cannot be written"):
+            await asked[1]
+        await until(lambda: len(recorder.appended()) == 2)
+        recorder.say(*[Answer(ref, ref) for ref, _ in recorder.appended()])
+        await asyncio.gather(asked[0], asked[2])
 
     with_played(path, work)
 

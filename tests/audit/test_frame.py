@@ -4,7 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from appliance.audit import frame
-from appliance.audit.event import EVENT_BYTES_MAX
+from appliance.audit.event import EVENT_BYTES_MAX, Event
 from appliance.audit.frame import Answer, Append, Attach, Prove, Read, Status, Unpacker, Unseal
 from appliance.errors import FormatError
 from tests.recording import completion, intent
@@ -74,3 +74,25 @@ def test_frames_are_found_wherever_the_stream_is_cut(
 def test_a_frame_that_is_too_long_is_refused_before_it_is_there() -> None:
     with pytest.raises(FormatError, match="too long"):
         list(Unpacker(100).feed((101).to_bytes(4, "big")))
+
+
+def test_events_in_a_row_are_one_request_and_questions_stand_alone() -> None:
+    question = Status(0)
+    entries: list[tuple[int, Event | frame.Question, bytes | None]] = [
+        (3, intent(1), None), (4, completion(2), b"key"), (5, question, None),
+        (6, intent(3), None), (9, intent(4), None),
+    ]  # fmt: skip
+    assert frame.gather(entries, sent=7) == [
+        Append([intent(1), completion(2)], 3, {completion(2).id: b"key"}, 7),
+        Status(5),
+        Append([intent(3)], 6, {}, 7),
+        Append([intent(4)], 9, {}, 7),
+    ]
+
+
+def test_a_request_takes_no_more_events_than_it_may() -> None:
+    entries = [(ref, intent(ref), None) for ref in range(1, 2 * frame.EVENTS_MAX + 2)]
+    found = frame.gather(entries, sent=7)
+    assert [(r.ref, len(r.events)) for r in found if isinstance(r, Append)] == [
+        (1, 256), (257, 256), (513, 1),
+    ]  # fmt: skip
