@@ -6,8 +6,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from playwright.sync_api import Browser, sync_playwright
 
 from appliance.console.assets import VENDOR, main
+from tests.console.browser import CHROMIUM, FLAGS
 from tests.console.stand import Person, Stand, create_database, furnish, make_stand, person
 from tests.gateway.stand import Realm
 
@@ -53,3 +55,11 @@ def auditor(stand: Stand) -> Iterator[Person]:
 def operator(stand: Stand) -> Iterator[Person]:
     with person(stand, "m.delorme", roles=["exploitant"], groups=[]) as signed_in:
         yield signed_in
+
+
+@pytest.fixture(scope="session")
+def browser() -> Iterator[Browser]:
+    with sync_playwright() as playwright:
+        made = playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
+        yield made
+        made.close()

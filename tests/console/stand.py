@@ -152,6 +152,17 @@ class Stand:
                 (reason, document),
             )
 
+    def advance(self, slug: str, progress: str) -> None:
+        """Let every document of a collection stand there."""
+        with psycopg.connect(self.worker) as conn:
+            conn.execute(
+                """
+                UPDATE document SET progress = %s, reason = NULL WHERE collection_id =
+                  (SELECT id FROM collection WHERE slug = %s)
+                """,
+                (progress, slug),
+            )
+
     def declare(self, slug: str, label: int, **groups: bool) -> None:
         async def work() -> None:
             async with await AsyncConnection.connect(self.worker) as conn:

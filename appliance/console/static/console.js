@@ -136,14 +136,16 @@ document.addEventListener("htmx:finally:request", (event) => {
 });
 
 // The end of the session is announced two minutes before, with one button to stay.
+let watching;
 function watchSession() {
+  clearTimeout(watching);
   const dialog = document.getElementById("fin-session");
   if (!dialog) return;
   const left = Number(dialog.dataset.until) * 1000 - Date.now();
   if (!Number(dialog.dataset.until)) return;
   if (left <= 0) { location.reload(); return; }
   if (left <= 120000 && !dialog.open) dialog.showModal();
-  setTimeout(watchSession, left > 120000 ? Math.min(left - 120000, 2 ** 30) : left);
+  watching = setTimeout(watchSession, left > 120000 ? Math.min(left - 120000, 2 ** 30) : left);
 }
 
 // A new turn comes into view once; what grows below it does not move the page.
@@ -164,3 +166,4 @@ document.addEventListener("htmx:error", () => toast(words.failed));
 applyTheme(theme());
 for (const box of all("[data-keys-off]")) box.checked = store.get("touches") === "non";
 watchSession();
+document.addEventListener("visibilitychange", watchSession);

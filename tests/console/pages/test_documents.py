@@ -66,7 +66,9 @@ def test_deposits_are_told_one_by_one_and_the_table_follows_them(
     files = [("2026/charte.txt", b"Bonjour"), ("vide.txt", b""), ("copie.txt", b"Bonjour")]
     page = clara.send(f"/documents/{shelf}", *files, htmx=True)
     assert page.status_code == 200
-    told = [" ".join(li.text_content().split()) for li in found_in(page, "//section/ul/li")]
+    told = [
+        " ".join(li.text_content().split()) for li in found_in(page, "//*[@id='depots']//li")
+    ]
     assert told[0].startswith("2026/charte.txt déposé, analyse en cours")
     assert told[1].startswith("vide.txt Fichier vide CM-DOC-03")
     assert told[2].startswith("copie.txt déjà présent")
