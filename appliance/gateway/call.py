@@ -188,6 +188,6 @@ class Call:
             (b"x-casemate-request", self.id.encode()),
             (b"x-casemate-receipt", b"%d; leaf=%b" % (index, leaf.encode())),
             (b"x-casemate-label", b"%d" % self.label),
-            (b"x-casemate-generated", b"true"),
+            (b"x-casemate-generated", b"true" if self.outcome in {"", "answer"} else b"false"),
             (b"x-casemate-overhead-ms", b"%.2f" % spent),
         ]

@@ -118,7 +118,8 @@ def test_what_the_documents_do_not_say_is_not_asked_of_an_engine(
                 assert "passages" in events[0]["casemate"]
                 assert events[-1]["usage"]["completion_tokens"] == 0
             else:
-                _, body, _ = await ana.chat(question, **GROUNDED)
+                _, body, headers = await ana.chat(question, **GROUNDED)
+                assert headers["x-casemate-generated"] == "false"
                 text, own = body["choices"][0]["message"]["content"], body["casemate"]
                 assert "passages" in own
             assert text == NOT_FOUND
