@@ -20,7 +20,7 @@ from typing import Self
 import msgspec
 
 from appliance.errors import ApplianceError, FormatError
-from appliance.ledger.budget import Budget, Limit, Standing, family, standing
+from appliance.ledger.budget import Budget, Limit, Standing, Stored, family, standing
 from appliance.ledger.period import Calendar, Starts
 
 IDS_KEPT = 200_000
@@ -50,7 +50,7 @@ class Reservation(msgspec.Struct, frozen=True, array_like=True):
 
 
 class _Snapshot(msgspec.Struct, forbid_unknown_fields=True):
-    budgets: dict[str, Budget]
+    budgets: dict[str, Stored]
     defaults: dict[str, Limit]
     open: dict[str, Reservation]
     size: int  # leaves
@@ -137,24 +137,25 @@ class Admission:
             raise StoppedError("the service is stopped")
         if request in self.requests or request in self.open:
             raise LifecycleError(f"request {request} has an intent")
+        if not amounts:
+            raise LifecycleError(f"request {request} names no budget")
         starts = self.calendar.starts(at)
-        self._check(amounts, starts)
-        for name, amount in amounts.items():
-            budget = self.budgets.get(name)
-            if budget is None:
-                budget = self.budgets[name] = Budget()
+        checked = [self._checked(name, amount, starts) for name, amount in amounts.items()]
+        for budget, (name, amount) in zip(checked, amounts.items(), strict=True):
+            self.budgets[name] = budget  # also a new one, now that nothing refuses it
             budget.reserve(amount, starts)
         self.open[request] = Reservation(starts, amounts, *who)
         self.requests[request] = self.size
 
-    def _check(self, amounts: dict[str, int], starts: Starts) -> None:
-        if not amounts:
-            raise LifecycleError("the request names no budget")
-        for name, amount in amounts.items():
+    def _checked(self, name: str, amount: int, starts: Starts) -> Budget:
+        """Return a budget that can hold this amount more."""
+        budget = self.budgets.get(name)
+        if budget is None:
             if name.endswith(":*"):
                 raise LifecycleError(f"{name} is a default, not a budget")
-            budget = self.budgets.get(name) or UNUSED
-            budget.check(name, amount, budget.own or self.defaults.get(family(name)), starts)
+            budget = Budget()
+        budget.check(name, amount, budget.own or self.defaults.get(family(name)), starts)
+        return budget
 
     def end(self, request: str, spend: dict[str, int]) -> None:
         """Close a request: release its reservation, count what was used where it was made.
@@ -182,7 +183,7 @@ class Admission:
 
     def standing(self, name: str, at: int) -> Standing:
         """Tell how a budget stands. One that was never named stands at zero."""
-        budget = self.budgets.get(name) or UNUSED
+        budget = self.budgets.get(name, UNUSED)
         limit = budget.own or self.defaults.get(family(name))
         return standing(budget, limit, self.calendar.starts(at))
 
@@ -221,8 +222,9 @@ class Admission:
 
     def to_bytes(self) -> bytes:
         """Return the state without the ids."""
+        budgets = {name: budget.stored() for name, budget in self.budgets.items()}
         state = _Snapshot(
-            self.budgets, self.defaults, self.open, self.size, self.stopped_by, self.approvals
+            budgets, self.defaults, self.open, self.size, self.stopped_by, self.approvals
         )
         return msgspec.json.encode(state)
 
@@ -237,7 +239,8 @@ class Admission:
             found = msgspec.json.decode(data, type=_Snapshot)
         except (msgspec.DecodeError, UnicodeDecodeError) as exc:
             raise FormatError(f"not a snapshot: {exc}") from exc
+        budgets = {name: Budget(one.own, one.counts) for name, one in found.budgets.items()}
         return cls(
-            calendar, found.budgets, found.defaults, found.open, found.size,
+            calendar, budgets, found.defaults, found.open, found.size,
             found.stopped_by, found.approvals,
         )  # fmt: skip

@@ -40,13 +40,41 @@ class Count(msgspec.Struct):
 NOTHING = Count()  # never changed
 
 
-class Budget(msgspec.Struct):
-    """Its own limit, if it has one, and its counts: for each kind of period, by first day."""
+Counts = tuple[dict[int, Count], dict[int, Count], dict[int, Count], dict[int, Count]]
 
-    own: Limit | None = None
-    counts: tuple[dict[int, Count], dict[int, Count], dict[int, Count], dict[int, Count]] = (
-        msgspec.field(default_factory=lambda: ({}, {}, {}, {}))
-    )
+
+class Stored(msgspec.Struct, array_like=True):
+    """A budget in a snapshot."""
+
+    own: Limit | None
+    counts: Counts
+
+
+class Budget:
+    """Its own limit, if it has one, and its counts: for each kind of period, by first day.
+
+    The counts of the current periods are at hand: three budgets are reserved and settled for
+    each request, and a calendar returns the same tuple all day.
+    """
+
+    __slots__ = ("_now", "_starts", "counts", "own")
+
+    def __init__(self, own: Limit | None = None, counts: Counts | None = None) -> None:
+        self.own = own
+        self.counts: Counts = counts or ({}, {}, {}, {})
+        self._starts: Starts | None = None
+        self._now = NOTHING, NOTHING, NOTHING, NOTHING
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, Budget):
+            return NotImplemented
+        return (self.own, self.counts) == (other.own, other.counts)
+
+    __hash__ = None  # type: ignore[assignment]
+
+    def stored(self) -> Stored:
+        """Return it for a snapshot."""
+        return Stored(self.own, self.counts)
 
     def check(self, name: str, amount: int, limit: Limit | None, starts: Starts) -> None:
         """Check that `amount` more stays within `limit`, its own or its family's.
@@ -56,14 +84,21 @@ class Budget(msgspec.Struct):
         """
         if limit is None or not limit.hard:
             return
-        period = limit.period
-        count = self.counts[period].get(starts[period], NOTHING)
+        count = self.count(limit.period, starts)
         if count.used + count.reserved + amount > limit.amount:
             raise BudgetError(f"budget {name} would be passed")
 
+    def count(self, period: Period, starts: Starts) -> Count:
+        """Return what counts in a period. Not to be changed."""
+        if starts is self._starts:
+            return self._now[period]
+        return self.counts[period].get(starts[period], NOTHING)
+
     def reserve(self, amount: int, starts: Starts) -> None:
         """Hold an amount that was checked."""
-        day, week, month, total = self._current(starts)  # written out: three times a request
+        if starts is not self._starts:
+            self._begin(starts)
+        day, week, month, total = self._now
         day.reserved += amount
         week.reserved += amount
         month.reserved += amount
@@ -74,24 +109,22 @@ class Budget(msgspec.Struct):
 
         A period in which nothing is held any more may be forgotten; what is held keeps it.
         """
-        days, weeks, months, totals = self.counts
-        for count in (
-            days.get(starts[0]), weeks.get(starts[1]),
-            months.get(starts[2]), totals.get(starts[3]),
-        ):  # fmt: skip
-            if count is not None:
-                count.reserved -= held
-                count.used += used
+        for count in self._now if starts is self._starts else self._kept(starts):
+            count.reserved -= held
+            count.used += used
 
-    def _current(self, starts: Starts) -> tuple[Count, Count, Count, Count]:
+    def _kept(self, starts: Starts) -> list[Count]:
+        found = (of.get(start) for of, start in zip(self.counts, starts, strict=True))
+        return [count for count in found if count is not None]
+
+    def _begin(self, starts: Starts) -> None:
+        """Put the counts of these periods at hand, and forget old ones."""
+        for of_kind, start in zip(self.counts, starts, strict=True):
+            if start not in of_kind:
+                _begin(of_kind, start)
         days, weeks, months, totals = self.counts
-        try:
-            return days[starts[0]], weeks[starts[1]], months[starts[2]], totals[starts[3]]
-        except KeyError:
-            for of_kind, start in zip(self.counts, starts, strict=True):
-                if start not in of_kind:
-                    _begin(of_kind, start)
-            return self._current(starts)
+        self._now = days[starts[0]], weeks[starts[1]], months[starts[2]], totals[starts[3]]
+        self._starts = starts
 
 
 class Standing(msgspec.Struct, frozen=True):
@@ -117,7 +150,7 @@ def family(name: str) -> str:
 def standing(budget: Budget, limit: Limit | None, starts: Starts) -> Standing:
     """Tell how a budget stands under its own limit, or its family's."""
     period = limit.period if limit else Period.TOTAL
-    count = budget.counts[period].get(starts[period], NOTHING)
+    count = budget.count(period, starts)
     if limit is None:
         return Standing(count.used, count.reserved, None, period.name.lower(), hard=False)
     return Standing(
