@@ -46,6 +46,7 @@ def test_a_certificate_means_tls_1_3_and_the_forwarded_protocol() -> None:
 
     assert "ssl crt /etc/site.pem ssl-min-ver TLSv1.3" in text
     assert "X-Forwarded-Proto https" in text
+    assert "X-Forwarded-For %[src]" in text  # else no key bound to a network would pass
     assert "X-Forwarded-Proto http\n" in render(FRONT)
 
 
