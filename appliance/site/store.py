@@ -45,8 +45,8 @@ class Progress:
 
 def progress(database: str) -> Progress:
     """Count the documents by what is done with them, as the worker's role."""
-    with psycopg.connect(database, row_factory=class_row(Progress)) as conn:
-        row = conn.execute(
+    with psycopg.connect(database) as conn, conn.cursor(row_factory=class_row(Progress)) as cur:
+        row = cur.execute(
             """
             SELECT count(*) FILTER (WHERE progress IN ('waiting', 'parsing')) AS waiting,
                    count(*) FILTER (WHERE progress IN ('embedding', 'ready')) AS searchable,

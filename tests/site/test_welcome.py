@@ -12,10 +12,11 @@ PEOPLE = [
 
 
 def _told(*, vectors: bool) -> str:
-    console = Console(file=io.StringIO(), width=120)
+    output = io.StringIO()
+    console = Console(file=output, width=120)
     for shown in welcome("http://localhost:8080", PEOPLE, "61,0 s", vectors=vectors):
         console.print(shown)
-    return console.file.getvalue()  # type: ignore[attr-defined]
+    return output.getvalue()
 
 
 def test_address_accounts_and_passwords_are_told() -> None:
