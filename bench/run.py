@@ -21,7 +21,7 @@ PEER = ROOT / ".venv-litellm" / "bin" / "litellm"
 
 def main() -> None:
     """Measure, print, write."""
-    wanted = set(sys.argv[1:]) or {"gateway", "piaf"}
+    wanted = set(sys.argv[1:]) or {"gateway", "piaf", "scale"}
     rows: list[dict[str, Any]] = []
     print(
         f"{platform.processor() or platform.machine()}, {os.cpu_count()} cores, "
@@ -34,6 +34,10 @@ def main() -> None:
         from bench import piaf  # noqa: PLC0415 - brings a database of its own
 
         rows += piaf.measure()
+    if "scale" in wanted:
+        from bench import scale  # noqa: PLC0415 - as above
+
+        rows += scale.measure()
     show(rows)
     (ROOT / "build").mkdir(exist_ok=True)
     (ROOT / "build" / "bench.json").write_text(json.dumps(rows, indent=1, ensure_ascii=False))

@@ -77,6 +77,7 @@ def test_the_same_bytes_again_are_already_present(console: str, objects: Objects
     assert (elsewhere.present, elsewhere.document != first.document) == (False, True)
     listed = transaction(console, ALICE, lambda c: documents.list_documents(c, "rh"))
     assert [d.id for d in listed] == [first.document]
+    assert len([path for path in objects.folder.rglob("*") if path.is_file()]) == 2
 
 
 @pytest.mark.parametrize(
