@@ -85,7 +85,7 @@ def key_of(token: str, keys: KeySet, *, header_type: str | None = None) -> RSAPu
         header = jwt.get_unverified_header(token)
     except jwt.InvalidTokenError as exc:
         raise UnauthenticatedError("token is unreadable") from exc
-    if header.get("alg") != ALGORITHM or "crit" in header:
+    if header.get("alg") != ALGORITHM:
         raise UnauthenticatedError("token has another algorithm")
     if header_type is not None and header.get("typ") != header_type:
         raise UnauthenticatedError("token has another type")

@@ -15,7 +15,6 @@ import tomllib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from importlib.resources import as_file, files
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -24,6 +23,7 @@ from appliance.errors import ApplianceError
 LOCK = Path(__file__).parents[2] / "offline-wheels" / "binaries.lock"
 COPY = "org.apache.maven.plugins:maven-dependency-plugin:3.8.1:copy"
 OLDEST_JAVA = 21
+SHEETS = ("tokens", "base", "components", "pages")  # of the console
 BOOTSTRAP_CLIENT = "casemate-bootstrap"
 DATABASE = "keycloak"  # name of the database and of its role
 BUILD = """\
@@ -153,10 +153,11 @@ def install(cache: Path, lock: Path = LOCK) -> Path:
         KeycloakError: As `fetch`, or the build fails.
     """
     cache.mkdir(parents=True, exist_ok=True)
-    with _alone(cache / "keycloak.lock"), as_file(files("appliance.site") / "theme") as theme:
+    with _alone(cache / "keycloak.lock"):
         binary = locked(lock)
-        home = cache / f"keycloak-{binary.version}-{_recipe(binary, theme)}"
+        home = cache / f"keycloak-{binary.version}-{_recipe(binary)}"
         if (done := home / "built").exists():
+            put_theme(home)
             return home
         shutil.rmtree(home, ignore_errors=True)
         with tarfile.open(fetch(cache, lock)) as tar:
@@ -166,21 +167,38 @@ def install(cache: Path, lock: Path = LOCK) -> Path:
             tar.extractall(home.with_suffix(".new"))  # noqa: S202
         next(home.with_suffix(".new").iterdir()).rename(home)
         home.with_suffix(".new").rmdir()
-        if theme.is_dir():
-            shutil.copytree(theme, home / "themes" / "casemate")
         (home / "conf" / "keycloak.conf").write_text(BUILD)
         environment = {"JAVA": str(find_java()), "PATH": "/usr/bin:/bin"}
         _run([str(home / "bin" / "kc.sh"), "build"], "Keycloak cannot be built", environment)
+        put_theme(home)
         done.touch()
     return home
 
 
-def _recipe(binary: Binary, theme: Path) -> str:
+def _recipe(binary: Binary) -> str:
     """Return what changes with anything that the built home is made of."""
-    digest = hashlib.sha256(f"{binary.sha256}\n{BUILD}".encode())
-    for path in sorted(p for p in theme.rglob("*") if p.is_file()):
-        digest.update(path.relative_to(theme).as_posix().encode() + b"\0" + path.read_bytes())
-    return digest.hexdigest()[:12]
+    return hashlib.sha256(f"{binary.sha256}\n{BUILD}".encode()).hexdigest()[:12]
+
+
+def put_theme(home: Path) -> None:
+    """Write the login pages into a home; an instance shows them from its next start on.
+
+    One sheet is made of the console's and the theme's own, named after its content.
+    """
+    own = Path(__file__).parent / "theme" / "login"
+    static = Path(__file__).parents[1] / "console" / "static"
+    sheets = [static / f"{name}.css" for name in SHEETS] + [own / "theme.css"]
+    sheet = "\n".join(path.read_text("utf-8") for path in sheets)
+    name = f"css/casemate-{hashlib.sha256(sheet.encode()).hexdigest()[:12]}.css"
+    theme = home / "themes" / "casemate" / "login"
+    for part in ("messages", "resources/css", "resources/img"):
+        (theme / part).mkdir(parents=True, exist_ok=True)
+    (theme / "resources" / name).write_text(sheet, "utf-8")
+    shutil.copy(static / "icon.svg", theme / "resources" / "img" / "icon.svg")
+    for path in (own / "template.ftl", *own.glob("messages/*")):
+        shutil.copy(path, theme / path.relative_to(own))
+    properties = (own / "theme.properties").read_text("utf-8")
+    (theme / "theme.properties").write_text(properties.replace("${stylesheet}", name), "utf-8")
 
 
 def configure(instance: Instance, password: str, *, bootstrap: str = "") -> Path:

@@ -2,6 +2,7 @@
 
 import asyncio
 import base64
+import re
 import time
 from collections.abc import Awaitable, Callable
 from urllib.parse import parse_qs, urlsplit
@@ -102,6 +103,26 @@ def test_keycloak_refuses_a_login_without_pkce(site: Site) -> None:
         bare = url.partition("&code_challenge=")[0]
         answer = await asyncio.to_thread(site.browser().ask, bare)
         assert "error=invalid_request" in answer.location
+
+    run(site, work)
+
+
+@pytest.mark.parametrize(
+    ("language", "title"), [("fr", "Connexion — Casemate"), ("en", "Sign in — Casemate")]
+)
+def test_the_pages_are_ours_and_ask_nobody_else(site: Site, language: str, title: str) -> None:
+    async def work(party: Party) -> None:
+        url, _ = party.begin("/", language=language)
+        page = await asyncio.to_thread(site.browser().ask, url)
+        assert f"<title>{title}</title>" in page.text
+        addresses = set(re.findall(r'(?:src|href|action)="(https?://[^"/]+)', page.text))
+        assert addresses <= {site.origin}
+        sheet = re.findall(
+            r'href="(/auth/resources/[^"]+/css/casemate-[0-9a-f]{12}\.css)"', page.text
+        )
+        assert len(sheet) == 1
+        found = await asyncio.to_thread(site.browser().ask, f"{site.origin}{sheet[0]}")
+        assert (found.status, "--accent" in found.text) == (200, True)
 
     run(site, work)
 

@@ -6,13 +6,14 @@ from collections.abc import Callable
 
 from pyotp.totp import TOTP
 
-STEP = 0.02  # seconds
+STEP, PATIENCE = 0.02, 60  # seconds
 OTP = "JBSWY3DPEHPK3PXPJBSWY3DPEHPK3PXP"  # of every account of these tests
 
 
 async def until(happened: Callable[[], bool]) -> None:
-    while not happened():  # noqa: ASYNC110 - the code under test offers no event
-        await asyncio.sleep(STEP)
+    async with asyncio.timeout(PATIENCE):
+        while not happened():  # noqa: ASYNC110 - the code under test offers no event
+            await asyncio.sleep(STEP)
 
 
 _used: dict[str, float] = {}

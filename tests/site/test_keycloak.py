@@ -22,6 +22,7 @@ from appliance.site.keycloak import (
     find_java,
     install,
     locked,
+    put_theme,
     ready,
     verify,
 )
@@ -186,3 +187,31 @@ def test_what_does_not_listen_is_not_ready() -> None:
     with health(200) as port:
         pass
     assert not ready(replace(INSTANCE, management_port=port))
+
+
+def keys(path: Path) -> set[str]:
+    lines = path.read_text("utf-8").splitlines()
+    return {line.partition("=")[0] for line in lines if line and not line.startswith("#")}
+
+
+def test_the_login_pages_have_one_sheet_named_after_its_content(tmp_path: Path) -> None:
+    put_theme(tmp_path)
+    put_theme(tmp_path)
+    theme = tmp_path / "themes" / "casemate" / "login"
+    (sheet,) = (theme / "resources" / "css").iterdir()
+    digest = hashlib.sha256(sheet.read_bytes()).hexdigest()[:12]
+    assert sheet.name == f"casemate-{digest}.css"
+    assert f"styles=css/{sheet.name}\n" in (theme / "theme.properties").read_text()
+    assert "--accent" in sheet.read_text()
+    for text in (sheet.read_text(), (theme / "template.ftl").read_text()):
+        assert "://" not in text  # nothing from another origin
+
+
+def test_what_the_login_pages_say_is_said_in_both_languages(tmp_path: Path) -> None:
+    put_theme(tmp_path)
+    messages = tmp_path / "themes" / "casemate" / "login" / "messages"
+    french, english = (keys(messages / f"messages_{code}.properties") for code in ("fr", "en"))
+    assert french - {"username"} == english  # its English is Keycloak's own
+    template = (messages.parent / "template.ftl").read_text()
+    assert {"promise", "promiseDetail", "aboutThisSystem", "confirmTitle"} <= french
+    assert 'msg("promise")' in template
