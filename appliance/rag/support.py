@@ -153,26 +153,24 @@ def share(asked: Question, found: Iterable[str]) -> float:
 
 
 def _soft_share(asked: Question, count: Counter[str]) -> float:
-    return sum(w * _likeness(term, count) for term, w in asked.weights.items()) / asked.total
-
-
-def _likeness(term: str, count: Counter[str]) -> float:
-    """Return 1 for the term itself, less for a form that begins alike."""
-    if term in count:
-        return 1
-    start = term[:_PREFIX]
-    if len(start) < _PREFIX:
-        return 0
-    near = any(other.startswith(start) and _alike(term, other) for other in count)
-    return _SOFT if near else 0
+    """Return the share of the question in a passage, a form that begins alike counting less."""
+    starts: dict[str, list[str]] = {}
+    for term in count:
+        starts.setdefault(term[:_PREFIX], []).append(term)
+    total = 0.0
+    for term, w in asked.weights.items():
+        if term in count:
+            total += w
+        elif len(term) >= _PREFIX and any(
+            _alike(term, other) for other in starts.get(term[:_PREFIX], ())
+        ):
+            total += w * _SOFT
+    return total / asked.total
 
 
 def _alike(first: str, second: str) -> bool:
-    common = next(
-        (i for i, (a, b) in enumerate(zip(first, second, strict=False)) if a != b),
-        min(len(first), len(second)),
-    )
-    return common >= _SHARE * max(len(first), len(second))
+    least = math.ceil(_SHARE * max(len(first), len(second)))
+    return first[:least] == second[:least]
 
 
 def _sentences(body: str) -> list[list[str]]:
