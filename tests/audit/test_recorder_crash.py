@@ -3,9 +3,11 @@
 import contextlib
 import os
 import random
+import shutil
 import threading
 import time
 from collections import Counter
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -84,11 +86,13 @@ def killed_under_load(load: Load, chance: random.Random) -> None:
 
 
 @pytest.fixture
-def settings(tmp_path: Path) -> RecorderSettings:
+def settings(tmp_path: Path) -> Iterator[RecorderSettings]:
     """Small segments and constant checkpoints, so that kills hit them too."""
-    return new_log(
+    settings = new_log(
         tmp_path, segment_bytes=600_000, checkpoint_interval=0.05, reattach_timeout=0.3
     )
+    yield settings
+    shutil.rmtree(settings.socket.parent)
 
 
 def test_kills_lose_nothing_and_every_request_ends_once(settings: RecorderSettings) -> None:

@@ -1,3 +1,4 @@
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -140,6 +141,7 @@ def test_room_for_every_end_is_kept_at_admission(tmp_path: Path) -> None:
             parts.append(completion(ended, flags=["f" * 180] * 12))
         assert parts.volume.room > 0
         assert size == settings.segment_bytes - journal.HEADER_BYTES
+    shutil.rmtree(settings.socket.parent)
 
 
 def test_a_lost_request_counts_all_that_it_reserved(
