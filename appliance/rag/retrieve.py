@@ -92,11 +92,12 @@ async def retrieve(
     Raises:
         UnknownCollectionError: One of the collections is hidden or does not exist.
     """
-    wanted = set(slugs)
+    wanted = {slug for slug in slugs if "\0" not in slug}  # PostgreSQL's text holds no NUL
     found = await store.find_classes(conn, sorted(wanted))
-    if not wanted or found.keys() != wanted:
+    if not wanted or found.keys() != set(slugs):
         raise UnknownCollectionError
     classes = sorted(class_id for ids in found.values() for class_id in ids)
+    question = question.replace("\0", " ")
     rows = await store.search(conn, question, classes, k, _unit(near))
     return [_passage(row) for row in rows]
 

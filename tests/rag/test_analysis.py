@@ -19,7 +19,7 @@ a&b;|1.000.000|-1.5|x-1.5|x -1.5|(-1.5)|=-2|.5|5.|l.5|1e|1e+5|12e5|12e|é1|1é|1
 ŒUVRE|m² m³ ½ 2²|PO-217, article 3.2 du 12/03/2026 ; 40 000 € HT ; 25 000,50 €|2019-2020
 L. 311-1|2016/679|L'État d’été n°3|l' État|aujourd'hui|a-t-il|été|avions
 palais français bijoux|J.-C.|S.A.R.L.|24h/24|12h30|1 000 000 2 000|100\u00a0000
-100\u202f000|non‑lieu|e\u0301te\u0301|ÉTÉ À ÇA||   |… « » —|x\u0000y|𝟎 😀 a"""
+100\u202f000|non‑lieu|e\u0301te\u0301|ÉTÉ À ÇA||   |… « » —|𝟎 😀 a"""
 ODD_TEXTS = [text for line in ODD.split("\n") for text in line.split("|")]
 LATIN = re.compile(r"[\u0000-\u024f\u1e00-\u20bf\u2100-\u2bff]*")
 

@@ -42,10 +42,19 @@ def test_the_collections_that_were_named_are_searched(gateway: str) -> None:
     assert {p.collection for p in ask(gateway, ["notes", "rh", "rh"])} == {"rh", "notes"}
 
 
-@pytest.mark.parametrize("slugs", [[], ["absente"], ["rh", "absente"], ["RH"], [""], ["%"]])
+@pytest.mark.parametrize(
+    "slugs", [[], ["absente"], ["rh", "absente"], ["RH"], [""], ["%"], ["r\0h"]]
+)
 def test_a_collection_that_is_not_there_is_an_error(gateway: str, slugs: list[str]) -> None:
     with pytest.raises(UnknownCollectionError):
         ask(gateway, slugs)
+
+
+def test_a_question_with_a_character_that_the_database_refuses_is_searched(
+    gateway: str,
+) -> None:
+    found = transaction(gateway, ALICE, lambda c: retrieve(c, "\0chat\0", ["rh"]))
+    assert [p.body for p in found] == [p.body for p in ask(gateway, ["rh"])]
 
 
 def test_no_more_than_k_passages_come_back_best_first(gateway: str) -> None:
