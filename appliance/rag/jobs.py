@@ -28,6 +28,7 @@ log = logging.getLogger(__name__)
 QUEUE = "documents"
 HEARTBEAT, STALLED, LOOK = 2, 8, 3  # seconds
 _WAIT_MAX = 30  # seconds between two tries
+_PATIENCE = 5  # seconds for a connection; an end that waits longer delays the next beginning
 _TRIES = 8  # of a job that fails for no reason that may pass
 _PASSING = (AwayError, RecorderError, psycopg.OperationalError, ConnectorException)
 
@@ -62,6 +63,7 @@ class Desk:
                 kwargs={"options": "-c search_path=jobs,public"},
                 min_size=1,
                 max_size=4,
+                timeout=_PATIENCE,
             )
         )
         for name, work in self._tasks().items():

@@ -62,7 +62,7 @@ async def _tools(
             min_size=1,
             max_size=4,
             open=False,
-            timeout=10,
+            timeout=5,
         )
         await stack.enter_async_context(pool)
         recorder = RecorderClient(settings.recorder, "worker")
