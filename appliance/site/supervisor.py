@@ -47,6 +47,7 @@ class Supervisor:
         self._changed = changed
         self._running: dict[str, tuple[Program, subprocess.Popen[bytes]]] = {}
         self._keepers: dict[str, asyncio.Task[None]] = {}
+        self._before = children(os.getpid())  # somebody else's, in this process
         ctypes.CDLL(None).prctl(PR_SET_CHILD_SUBREAPER, 1)
 
     @property
@@ -154,8 +155,12 @@ class Supervisor:
             started = time.monotonic()
 
     def _sweep(self) -> int:
-        """Kill and reap the orphans that became our children; return how many there were."""
-        orphans = children(os.getpid()) - self._live()
+        """Kill and reap the orphans that became our children; return how many there were.
+
+        Each program leads a session of its own: a child in ours is a plain subprocess.
+        """
+        others = children(os.getpid()) - self._live() - self._before
+        orphans = {pid for pid in others if _session(pid) != os.getsid(0)}
         for pid in orphans:
             with suppress(OSError):
                 os.kill(pid, signal.SIGKILL)
@@ -177,6 +182,12 @@ def children(parent: int) -> set[int]:
             if int(after_name.split()[1]) == parent:
                 found.add(pid)
     return found
+
+
+def _session(pid: int) -> int | None:
+    with suppress(ProcessLookupError):
+        return os.getsid(pid)
+    return None
 
 
 async def _ended(process: subprocess.Popen[bytes], patience: float) -> None:

@@ -195,3 +195,18 @@ def test_children_are_found_by_their_parent() -> None:
     with subprocess.Popen(SLEEPER) as child:
         assert child.pid in children(os.getpid())
         child.kill()
+
+
+def test_children_of_somebody_else_are_left_alone(tmp_path: Path) -> None:
+    async def scenario() -> None:
+        async with _supervisor(tmp_path) as supervisor:
+            with subprocess.Popen(SLEEPER) as plain:
+                await supervisor.start(Program("sleeper", SLEEPER, _always))
+                await supervisor.stop()
+                assert _alive(plain.pid)
+                plain.kill()
+
+    with subprocess.Popen(SLEEPER, start_new_session=True) as earlier:
+        asyncio.run(scenario())
+        assert _alive(earlier.pid)
+        earlier.kill()
