@@ -200,7 +200,7 @@ def test_children_are_found_by_their_parent() -> None:
 def test_children_of_somebody_else_are_left_alone(tmp_path: Path) -> None:
     async def scenario() -> None:
         async with _supervisor(tmp_path) as supervisor:
-            with subprocess.Popen(SLEEPER) as plain:
+            with subprocess.Popen(SLEEPER) as plain:  # noqa: ASYNC220 - starts at once
                 await supervisor.start(Program("sleeper", SLEEPER, _always))
                 await supervisor.stop()
                 assert _alive(plain.pid)
