@@ -19,22 +19,18 @@ from typer.main import get_command
 
 from appliance.errors import ApplianceError
 from appliance.settings import (
-    ConsoleSettings,
-    EngineSettings,
-    GatewaySettings,
-    RecorderSettings,
-    WorkerSettings,
-    load,
-)
+    ConsoleSettings, EngineSettings, GatewaySettings, RecorderSettings, WorkerSettings, load,
+)  # fmt: skip
 
 log = logging.getLogger(__name__)
-EXIT_REFUSED, EXIT_DEFECT = 1, 70  # 70: EX_SOFTWARE of sysexits.h
+EXIT_REFUSED, EXIT_DEFECT = 1, 70  # EX_SOFTWARE of sysexits.h
 DOMAINS = {  # command -> where it is: a Typer, a function,
-    "audit": ("audit", "app"), "console": ("console", "commands"), "demo": ("site", "demo"),
-    "documents": ("rag", "documents_app"), "engine": ("rag", "engine"),
-    "gateway": ("gateway", "commands"), "identity": ("identity", "identity"),
-    "parse": ("rag", "parse_document"), "service": ("gateway", "service"),
-    "site": ("site", "site"), "smoke": ("site", "smoke"), "worker": ("rag", "worker_app"),
+    "audit": ("audit", "app"), "console": ("console", "commands"), "db": ("db", "app"),
+    "demo": ("site", "demo"), "documents": ("rag", "documents_app"),
+    "engine": ("rag", "engine"), "gateway": ("gateway", "commands"),
+    "identity": ("identity", "identity"), "parse": ("rag", "parse_document"),
+    "service": ("gateway", "service"), "site": ("site", "site"), "smoke": ("site", "smoke"),
+    "worker": ("rag", "worker_app"),
 }  # fmt: skip
 
 

@@ -105,7 +105,8 @@ IMPURE = {
     "site/folder.py",
     "site/machine.py",
     "site/postgres.py",
-    "site/programs.py", "site/smoke.py",
+    "site/programs.py",
+    "site/smoke.py",
     "site/supervisor.py",
     "site/visitor.py",
 }

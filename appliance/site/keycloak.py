@@ -194,9 +194,9 @@ def put_theme(home: Path) -> None:
     for part in ("messages", "resources/css", "resources/img"):
         (theme / part).mkdir(parents=True, exist_ok=True)
     (theme / "resources" / name).write_text(sheet, "utf-8")
-    shutil.copy(static / "icon.svg", theme / "resources" / "img" / "icon.svg")
+    shutil.copyfile(static / "icon.svg", theme / "resources" / "img" / "icon.svg")
     for path in (own / "template.ftl", *own.glob("messages/*")):
-        shutil.copy(path, theme / path.relative_to(own))
+        shutil.copyfile(path, theme / path.relative_to(own))
     properties = (own / "theme.properties").read_text("utf-8")
     (theme / "theme.properties").write_text(properties.replace("${stylesheet}", name), "utf-8")
 
