@@ -57,8 +57,9 @@ def operator(stand: Stand) -> Iterator[Person]:
         yield signed_in
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
+    """Lend Chromium to one module: its driver keeps a loop in this thread meanwhile."""
     with sync_playwright() as playwright:
         made = playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
         yield made
