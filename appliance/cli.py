@@ -17,10 +17,9 @@ from pydantic import BaseModel
 from typer.core import TyperGroup
 from typer.main import get_command
 
+from appliance import settings as models
 from appliance.errors import ApplianceError
-from appliance.settings import (
-    ConsoleSettings, EngineSettings, GatewaySettings, RecorderSettings, WorkerSettings, load,
-)  # fmt: skip
+from appliance.settings import load
 
 log = logging.getLogger(__name__)
 EXIT_REFUSED, EXIT_DEFECT = 1, 70  # EX_SOFTWARE of sysexits.h
@@ -66,8 +65,8 @@ class Part(StrEnum):
 
 
 MODELS: dict[Part, type[BaseModel]] = {
-    Part.GATEWAY: GatewaySettings, Part.CONSOLE: ConsoleSettings, Part.WORKER: WorkerSettings,
-    Part.ENGINE: EngineSettings, Part.RECORDER: RecorderSettings,
+    Part.GATEWAY: models.GatewaySettings, Part.CONSOLE: models.ConsoleSettings, Part.WORKER: models.WorkerSettings,
+    Part.ENGINE: models.EngineSettings, Part.RECORDER: models.RecorderSettings,
 }  # fmt: skip
 app = typer.Typer(
     cls=Domains, no_args_is_help=True, pretty_exceptions_enable=False, add_completion=False
