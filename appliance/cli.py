@@ -65,8 +65,9 @@ class Part(StrEnum):
 
 
 MODELS: dict[Part, type[BaseModel]] = {
-    Part.GATEWAY: models.GatewaySettings, Part.CONSOLE: models.ConsoleSettings, Part.WORKER: models.WorkerSettings,
-    Part.ENGINE: models.EngineSettings, Part.RECORDER: models.RecorderSettings,
+    Part.GATEWAY: models.GatewaySettings, Part.CONSOLE: models.ConsoleSettings,
+    Part.WORKER: models.WorkerSettings, Part.ENGINE: models.EngineSettings,
+    Part.RECORDER: models.RecorderSettings,
 }  # fmt: skip
 app = typer.Typer(
     cls=Domains, no_args_is_help=True, pretty_exceptions_enable=False, add_completion=False
