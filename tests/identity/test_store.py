@@ -109,6 +109,15 @@ def test_each_principal_sees_and_revokes_own_keys_only(
 def test_nobody_issues_a_key_in_the_name_of_another(console_database: str) -> None:
     with pytest.raises(errors.InsufficientPrivilege, match="row-level security"):
         transaction(console_database, "bob", lambda c: store.issue_key(c, ALICE, DIGEST))
+    with psycopg.connect(console_database) as conn:  # nor blindly, without reading it back
+        conn.execute("SELECT set_config('app.subject', 'bob', true)")
+        with pytest.raises(errors.InsufficientPrivilege, match="row-level security"):
+            conn.execute(
+                "INSERT INTO application_key"
+                " (owner, name, scopes, max_label, expires_at, digest)"
+                " VALUES ('alice', 'n', '{chat}', 0, now() + interval '1 day', %s)",
+                [DIGEST],
+            )
 
 
 NOBODY = [
