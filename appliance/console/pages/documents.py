@@ -1,10 +1,12 @@
 """Documents: collections, deposits, states, source pages, deletion."""
 
+import asyncio
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time
 from http import HTTPStatus
 from typing import Annotated, Any
+from urllib.parse import quote
 from uuid import UUID
 
 from fastapi import APIRouter, Query, Request
@@ -24,6 +26,7 @@ from appliance.identity.principal import ForbiddenError, Scope
 from appliance.rag.deposit import MAX_BYTES, deposit
 from appliance.rag.document import Collection, Document
 from appliance.rag.documents import (
+    UnknownDocumentError,
     delete_document,
     find_document,
     list_documents,
@@ -31,8 +34,10 @@ from appliance.rag.documents import (
     relaunch_document,
     visible_collections,
 )
+from appliance.rag.objects import Stored
 from appliance.rag.parsed import REASONS
 from appliance.rag.retrieve import UnknownCollectionError
+from appliance.rag.store import find_original
 
 router = APIRouter(include_in_schema=False, prefix="/documents")
 PER_PAGE = 50
@@ -156,6 +161,26 @@ async def source_page(
     shell = visit.shell(found.label, HIGHEST, DOCUMENTS.href)
     day = visit.language.day(_noon(found.dated)) if found.dated else ""
     return visit.page("source.html", shell, page=paper(found), collection=title, day=day)
+
+
+@router.get("/{slug}/{document}/original")
+async def original(visit: Visitor, slug: str, document: UUID) -> Response:
+    """Give the original as it was deposited, once that is on record; never shown in place."""
+    visit.check(Scope.DOCUMENTS_READ)
+    async with visit.transaction() as conn:
+        found = await find_original(conn, document)
+    if found is None or found.slug != slug:
+        raise UnknownDocumentError
+    opened = fact(
+        Kind.RAG_OPEN, visit.caller.subject, new_id(), label=found.label,
+        document=str(document), original=1,
+    )  # fmt: skip
+    await visit.console.recorder.append(opened)
+    stored = Stored(found.content_id, found.wrapped_key, 0)
+    data = await asyncio.to_thread(visit.console.objects.read, found.vault, stored)
+    name = quote(found.name.rpartition("/")[2])
+    headers = {"Content-Disposition": f"attachment; filename*=UTF-8''{name}"}
+    return Response(data, media_type="application/octet-stream", headers=headers)
 
 
 @router.get("/{slug}/{document}/supprimer")

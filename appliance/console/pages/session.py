@@ -41,6 +41,6 @@ async def stay(visit: Visitor) -> Response:
 
 
 @router.get("/etat")
-async def state(visit: Visitor) -> Response:
-    """Return what is not as usual, while a page waits for it to pass."""
-    return HTMLResponse(visit.part("parts/state.html", searching=True))
+async def state(visit: Visitor, fois: int = 0) -> Response:
+    """Return what is not as usual, while a page waits for it to pass, ten minutes at most."""
+    return HTMLResponse(visit.part("parts/state.html", searching=True, look=fois))

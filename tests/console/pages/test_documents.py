@@ -144,6 +144,26 @@ def test_a_source_is_read_page_by_page_and_the_reading_is_on_record(
     assert clara.get(f"/documents/notes/{document}").status_code == 404
 
 
+def test_the_original_is_given_as_it_was_deposited_and_never_shown_in_place(
+    stand: Stand, clara: Person, shelf: str
+) -> None:
+    data = b"<script>alert(1)</script>" + uuid.uuid4().bytes
+    clara.send(f"/documents/{shelf}", ('2026/\u00e9t\u00e9 "1".html', data))
+    (relaunch,) = values_of(
+        clara.get(f"/documents/{shelf}"), "//a[contains(@href, 'supprimer')]/@href"
+    )
+    address = relaunch.replace("supprimer", "original")
+    given = clara.get(address)
+    assert given.content == data
+    assert given.headers["content-type"] == "application/octet-stream"
+    disposition = given.headers["content-disposition"]
+    assert disposition == "attachment; filename*=UTF-8''%C3%A9t%C3%A9%201.html"
+    assert b'"original":1' in stand.leaves()[-1]
+    assert clara.get(address.replace(shelf, "notes")).status_code == 404
+    with person(stand, "ailleurs", groups=[]) as other:
+        assert other.get(address).status_code == 404
+
+
 def test_deleting_is_confirmed_recorded_and_final(
     stand: Stand, clara: Person, shelf: str
 ) -> None:

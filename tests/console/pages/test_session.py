@@ -117,3 +117,5 @@ def test_the_state_of_the_service_is_told_while_it_is_not_as_usual(clara: Person
     page = clara.get("/etat")
     assert "Vecteurs en préparation" in text_of(page, "//*[@id='etat-service']")
     assert 'hx-trigger="every 5s"' in page.text
+    assert 'hx-get="/etat?fois=1"' in page.text
+    assert "hx-get" not in clara.get("/etat?fois=120").text
