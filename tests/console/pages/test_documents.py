@@ -148,7 +148,7 @@ def test_the_original_is_given_as_it_was_deposited_and_never_shown_in_place(
     stand: Stand, clara: Person, shelf: str
 ) -> None:
     data = b"<script>alert(1)</script>" + uuid.uuid4().bytes
-    clara.send(f"/documents/{shelf}", ('2026/\u00e9t\u00e9 "1".html', data))
+    clara.send(f"/documents/{shelf}", ("2026/été 1.html", data))
     (relaunch,) = values_of(
         clara.get(f"/documents/{shelf}"), "//a[contains(@href, 'supprimer')]/@href"
     )
