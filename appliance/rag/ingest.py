@@ -25,6 +25,8 @@ from appliance.rag.sandbox import KilledError, parse
 
 BATCH = 16  # passages in one call for vectors
 PARSER_TRIES = 3
+BLOCKS_MIN, SCATTERED = 20_000, 2  # fewer blocks, or less than twice as many as if full, stay
+TERMS_MAX, TERMS_RANGE = 999_999_999, 100_000_000  # of hashed terms
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,6 +127,18 @@ async def forget(tools: Tools, document: UUID) -> None:
         if not again.content_kept:
             await asyncio.to_thread(tools.objects.remove, again.vault, again.content_id)
         await index.finish_erasure(conn, again)
+
+
+async def keep_house(tools: Tools) -> bool:
+    """Make scattered postings dense again; one transaction for a range of terms."""
+    async with tools.pool.connection() as conn:
+        blocks, full = await index.count_blocks(conn)
+    if blocks < BLOCKS_MIN or blocks < SCATTERED * full:
+        return False
+    for low in range(1, TERMS_MAX + 1, TERMS_RANGE):
+        async with tools.pool.connection() as conn:
+            await index.compact(conn, low, low + TERMS_RANGE - 1)
+    return True
 
 
 async def _parse(objects: Objects, source: Source) -> Answer:

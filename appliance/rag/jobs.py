@@ -27,6 +27,7 @@ log = logging.getLogger(__name__)
 
 QUEUE = "documents"
 HEARTBEAT, STALLED, LOOK = 2, 8, 3  # seconds
+HOUSEKEEPING = 3_600  # seconds
 _WAIT_MAX = 30  # seconds between two tries
 _PATIENCE = 5  # seconds for a connection; an end that waits longer delays the next beginning
 _TRIES = 8  # of a job that fails for no reason that may pass
@@ -91,6 +92,7 @@ class Desk:
             )
             helpers = [
                 asyncio.create_task(self._rescue_forever(worker)),
+                asyncio.create_task(self._keep_house_forever()),
                 asyncio.create_task(_stop_with(stop, worker)),
             ]
             try:
@@ -136,6 +138,15 @@ class Desk:
             except psycopg.Error:
                 log.warning("PostgreSQL is away")
             await asyncio.sleep(LOOK)
+
+    async def _keep_house_forever(self) -> None:
+        while True:
+            await asyncio.sleep(HOUSEKEEPING)
+            try:
+                if await ingest.keep_house(self._tools):
+                    log.info("postings are dense again")
+            except psycopg.Error:
+                log.warning("postings stay as they are")
 
     async def _rescue(self, worker_id: int | None) -> None:
         """Queue again what a dead worker, or a lost connection, left behind."""

@@ -33,7 +33,7 @@ def tables(owner_database: str) -> None:
 
 def rows(dsn: str, table: str) -> int:
     with psycopg.connect(dsn) as conn:
-        return conn.execute(f"SELECT FROM {table}").rowcount
+        return conn.execute(f"SELECT FROM {table}".encode()).rowcount
 
 
 def test_a_failed_commit_is_not_answered_with_success(app: FastAPI) -> None:

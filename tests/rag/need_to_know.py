@@ -158,7 +158,7 @@ def check_rows(site: Site) -> None:
     """No WHERE clause, principals switched on one pooled connection: own rows and no other."""
     with psycopg.connect(site.worker) as conn:
         of: dict[str, dict[object, str]] = {
-            table: dict(conn.execute(query)) for table, query in COLLECTION_OF.items()
+            table: dict(conn.execute(query.encode())) for table, query in COLLECTION_OF.items()
         }
 
     async def switch(dsn: str) -> None:
@@ -494,6 +494,26 @@ def check_gateway_reads_no_key(site: Site) -> None:
                 conn.rollback()
                 continue
             raise AssertionError(column)
+
+
+def check_statistics_are_hidden(site: Site) -> None:
+    """Sampled values of tables under row security are shown to nobody."""
+    with psycopg.connect(site.owner, autocommit=True) as conn:
+        for table in COLLECTION_OF:
+            conn.execute(
+                sql.SQL("ANALYZE {}").format(
+                    sql.SQL(".").join(map(sql.Identifier, table.split(".")))
+                )
+            )
+    for dsn in [*site.readers, site.owner]:
+        with psycopg.connect(dsn) as conn:
+            seen = conn.execute(
+                """
+                SELECT schemaname || '.' || tablename FROM pg_stats
+                WHERE schemaname IN ('public', 'jobs')
+                """
+            )
+            assert {table for (table,) in seen} & COLLECTION_OF.keys() == set()
 
 
 def check_temporary_tables_change_nothing(site: Site) -> None:

@@ -1,3 +1,4 @@
+from collections.abc import Awaitable, Callable
 from uuid import UUID, uuid4
 
 import pytest
@@ -60,8 +61,9 @@ def test_a_deleted_document_is_as_if_it_had_never_been(console: str) -> None:
 
 
 @pytest.mark.parametrize("change", [documents.delete_document, documents.relaunch_document])
-def test_who_reads_does_not_delete(console: str, change: object) -> None:
-    assert callable(change)
+def test_who_reads_does_not_delete(
+    console: str, change: Callable[[AsyncConnection, UUID], Awaitable[None]]
+) -> None:
 
     async def work(conn: AsyncConnection) -> None:
         await change(conn, SHARED)

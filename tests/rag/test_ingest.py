@@ -71,7 +71,10 @@ class Workshop:
 
     def do(self, *works: Callable[[ingest.Tools], Any]) -> None:
         async def run() -> None:
-            async with AsyncConnectionPool(self.dsn, min_size=1, open=False) as pool:
+            pool: AsyncConnectionPool[AsyncConnection] = AsyncConnectionPool(
+                self.dsn, min_size=1, open=False
+            )
+            async with pool:
                 recorder, model = cast(RecorderClient, self.log), cast(Embedder, self.model)
                 tools = ingest.Tools(pool, self.objects, model, recorder)
                 for work in works:
@@ -91,7 +94,7 @@ class Workshop:
 
     def rows(self, query: str) -> list[Any]:
         with psycopg.connect(self.dsn) as conn:
-            return conn.execute(query).fetchall()
+            return conn.execute(query.encode()).fetchall()
 
 
 @pytest.fixture
@@ -331,3 +334,35 @@ def test_the_store_names_no_original_of_what_is_hidden(workshop: Workshop) -> No
     document = workshop.put(samples.text())
     stranger = transaction(workshop.console, None, lambda c: store.find_original(c, document))
     assert stranger is None
+
+
+def test_scattered_postings_are_made_dense_and_nothing_else_changes(
+    workshop: Workshop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(ingest, "BLOCKS_MIN", 10)
+    for number in range(5):
+        workshop.ingest(workshop.put(f"Le recours contre la décision {number}.".encode()))
+
+    def ask() -> list[tuple[str, float]]:
+        found = transaction(workshop.console, ALICE, lambda c: retrieve(c, "recours", ["rh"]))
+        return [(p.body, p.score) for p in found]
+
+    done: list[bool] = []
+
+    async def house(tools: ingest.Tools) -> None:
+        done.append(await ingest.keep_house(tools))
+
+    before, blocks = ask(), len(workshop.rows("SELECT 1 FROM posting_block"))
+    assert len(before) == 5
+    workshop.do(house, house)
+    assert done == [True, False]
+    assert len(workshop.rows("SELECT 1 FROM posting_block")) < blocks / 2
+    assert workshop.rows("SELECT class_id, n FROM class_count")[0][1] == 5
+    assert ask() == before
+
+
+def test_few_blocks_are_left_alone(workshop: Workshop) -> None:
+    async def house(tools: ingest.Tools) -> None:
+        assert not await ingest.keep_house(tools)
+
+    workshop.do(house)

@@ -55,7 +55,10 @@ class Bench:
                 await asyncio.to_thread(until, seen)
                 stop.set()
 
-            async with AsyncConnectionPool(self.dsn, min_size=1, open=False) as pool:
+            pool: AsyncConnectionPool[AsyncConnection] = AsyncConnectionPool(
+                self.dsn, min_size=1, open=False
+            )
+            async with pool:
                 tools = Tools(pool, *cast(tuple[Any, Any, Any], (None, None, None)))
                 async with asyncio.timeout(60), asyncio.TaskGroup() as together:
                     together.create_task(Desk(self.dsn, tools).run(stop))

@@ -83,6 +83,10 @@ MUTANTS: dict[str, tuple[str, Check]] = {
         "ALTER TABLE passage_lex DISABLE ROW LEVEL SECURITY",
         checks.check_every_table_has_a_policy,
     ),
+    "names of collections in the statistics": (
+        "ALTER TABLE collection DISABLE ROW LEVEL SECURITY",
+        checks.check_statistics_are_hidden,
+    ),
     "jobs of everybody": (
         "ALTER TABLE jobs.procrastinate_jobs DISABLE ROW LEVEL SECURITY",
         checks.check_rows,
@@ -156,7 +160,7 @@ def test_a_mutant_of_the_database_is_caught(
     statement, check = MUTANTS[mutant]
     superuser = make_conninfo(server, dbname=conninfo_to_dict(site.owner)["dbname"])
     with psycopg.connect(superuser) as conn:
-        conn.execute(statement)
+        conn.execute(statement.encode())
     with pytest.raises(AssertionError):
         check(site)
 

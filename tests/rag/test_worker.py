@@ -64,7 +64,7 @@ class Site:
 
     def rows(self, query: str) -> int:
         with psycopg.connect(self.worker) as conn:
-            return conn.execute(query).rowcount
+            return conn.execute(query.encode()).rowcount
 
 
 @pytest.fixture

@@ -285,6 +285,19 @@ async def list_own_jobs(conn: AsyncConnection, worker: int) -> set[int]:
         return set(await cur.fetchall())
 
 
+async def count_blocks(conn: AsyncConnection) -> tuple[int, int]:
+    """Return how many blocks of postings there are, and how many there would be if full."""
+    found = await conn.execute(
+        """
+        SELECT coalesce(sum(t.blocks), 0)::int, coalesce(sum(ceil(t.n / 128.0)), 0)::int
+        FROM (SELECT count(*) AS blocks, sum(n) AS n FROM posting_block
+              GROUP BY term_id, class_id) t
+        """
+    )
+    blocks, full = (await found.fetchall())[0]
+    return blocks, full
+
+
 async def compact(conn: AsyncConnection, low: int, high: int) -> None:
     """Rewrite the postings of a range of terms into full blocks."""
     await conn.execute("SELECT lex_compact(%(low)s, %(high)s)", {"low": low, "high": high})

@@ -2,7 +2,7 @@ from collections.abc import Sequence
 
 import psycopg
 import pytest
-from psycopg import AsyncConnection
+from psycopg import AsyncConnection, sql
 
 from appliance.rag import store
 from appliance.rag.indexing import store as index
@@ -13,9 +13,7 @@ TRACES = ("document_page", "passage", "passage_lex", "passage_vector", "posting_
 
 def rows(dsn: str, table: str) -> int:
     with psycopg.connect(dsn) as conn:
-        return conn.execute(
-            psycopg.sql.SQL("SELECT FROM {}").format(psycopg.sql.Identifier(table))
-        ).rowcount
+        return conn.execute(sql.SQL("SELECT FROM {}").format(sql.Identifier(table))).rowcount
 
 
 def count(dsn: str) -> int:
