@@ -32,6 +32,7 @@ class Engine:
     most_running: int = 0
     held: asyncio.Event = field(default_factory=asyncio.Event)  # cleared: all calls wait
     arrived: asyncio.Event = field(default_factory=asyncio.Event)
+    dead: bool = False
     server: asyncio.Server | None = None
     writers: set[Writer] = field(default_factory=set)
 
@@ -44,18 +45,22 @@ class Engine:
 
     async def start(self) -> None:
         self.held.set()
+        self.dead = False
         self.path.unlink(missing_ok=True)
         self.server = await asyncio.start_unix_server(self._serve, self.path)
 
     async def stop(self) -> None:
         """Die as a killed engine does: nobody listens, connections end."""
         assert self.server is not None
+        self.dead = True  # for connections that are accepted and not served yet
         self.server.close()
         for writer in list(self.writers):
             writer.transport.abort()
         self.path.unlink(missing_ok=True)
 
     async def _serve(self, reader: Reader, writer: Writer) -> None:
+        if self.dead:
+            return writer.transport.abort()
         self.writers.add(writer)
         with suppress(asyncio.IncompleteReadError, ConnectionError, asyncio.CancelledError):
             while True:
@@ -65,7 +70,7 @@ class Engine:
                 if not await self._answer(head.split(" ")[1], body, reader, writer):
                     break
         self.writers.discard(writer)
-        writer.close()
+        return writer.close()
 
     async def _answer(self, target: str, body: bytes, reader: Reader, writer: Writer) -> bool:
         if target == "/health":
