@@ -150,10 +150,13 @@ def _execution(step: list[str], priority: int) -> Json:
 
 
 def client(declared: Json, secret: str) -> Json:
-    """Return a client for the admin API. A service account has all its own roles in scope."""
+    """Return a client for the admin API.
+
+    An account that administers has all its roles in scope; the others, those of our scope.
+    """
     given = {key: value for key, value in declared.items() if key not in OURS}
-    only_service = not given.get("standardFlowEnabled")
-    return {**CLIENT, "fullScopeAllowed": only_service, **given, "secret": secret}
+    administers = "service_roles" in declared and not given.get("standardFlowEnabled")
+    return {**CLIENT, "fullScopeAllowed": administers, **given, "secret": secret}
 
 
 def differs(wanted: Any, found: Any) -> bool:
