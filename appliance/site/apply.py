@@ -26,7 +26,8 @@ from appliance.site.account import Account
 from appliance.site.declared import Collection, Declared, parse
 
 ACTOR = "site.apply"
-PASSWORD_BYTES, OTP_BYTES = 15, 20
+PASSWORD_GROUPS, OTP_BYTES = 4, 20
+LETTERS = "abcdefghijkmnpqrstuvwxyz23456789"  # 32, none taken for another
 
 
 class DeclaredError(ApplianceError):
@@ -126,7 +127,7 @@ def _accounts(declared: Declared, settings: ApplySettings) -> Mapping[str, Accou
             role=person.roles[0],
             username=person.username,
             realm=person.realm,
-            password=secrets.token_urlsafe(PASSWORD_BYTES),
+            password=_password(person.username),
             otp=_otp_secret() if person.second_factor else "",
         )
         for person in declared.people
@@ -134,6 +135,16 @@ def _accounts(declared: Declared, settings: ApplySettings) -> Mapping[str, Accou
     if accounts != known:  # before Keycloak knows them: a password nobody has opens nothing
         replace(path, account.write(list(accounts.values())), mode=0o600)
     return accounts
+
+
+def _password(username: str) -> str:
+    """Return four groups of five letters, 100 bits; never with the name in it: refused then."""
+    while True:
+        groups = [
+            "".join(secrets.choice(LETTERS) for _ in range(5)) for _ in range(PASSWORD_GROUPS)
+        ]
+        if username not in (made := "-".join(groups)):
+            return made
 
 
 def _otp_secret() -> str:
