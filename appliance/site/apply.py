@@ -127,7 +127,7 @@ def _accounts(declared: Declared, settings: ApplySettings) -> Mapping[str, Accou
             role=person.roles[0],
             username=person.username,
             realm=person.realm,
-            password=_password(person.username),
+            password=password_for(person.username),
             otp=_otp_secret() if person.second_factor else "",
         )
         for person in declared.people
@@ -137,7 +137,7 @@ def _accounts(declared: Declared, settings: ApplySettings) -> Mapping[str, Accou
     return accounts
 
 
-def _password(username: str) -> str:
+def password_for(username: str) -> str:
     """Return four groups of five letters, 100 bits; never with the name in it: refused then."""
     while True:
         groups = [

@@ -2,6 +2,7 @@
 
 import asyncio
 import base64
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -15,7 +16,14 @@ from appliance.errors import FormatError
 from appliance.identity import policy
 from appliance.identity.provision import ProvisionError
 from appliance.settings import ApplySettings
-from appliance.site.apply import DeclaredError, apply, read_accounts, read_declared, replace
+from appliance.site.apply import (
+    DeclaredError,
+    apply,
+    password_for,
+    read_accounts,
+    read_declared,
+    replace,
+)
 from appliance.site.declared import Declared, parse
 from tests.identity_server import SECRETS, Site
 from tests.recording import new_log, running
@@ -143,6 +151,13 @@ def test_people_without_a_file_for_their_credentials_are_refused(tmp_path: Path)
 def test_an_absent_declared_site_is_refused(tmp_path: Path) -> None:
     with pytest.raises(FormatError, match="nowhere"):
         read_declared(tmp_path / "nowhere.toml")
+
+
+def test_a_generated_password_never_holds_the_name() -> None:
+    made = [password_for("ab") for _ in range(2000)]  # 4 in 100 would
+    assert not [password for password in made if "ab" in password]
+    assert len(set(made)) == 2000
+    assert all(re.fullmatch(r"([a-km-np-z2-9]{5}-){3}[a-km-np-z2-9]{5}", p) for p in made)
 
 
 def test_an_absent_accounts_file_is_refused(tmp_path: Path) -> None:
