@@ -5,7 +5,8 @@ Bytes are encrypted as they arrive: no clear text touches the disk, whatever the
 
 import unicodedata
 import uuid
-from collections.abc import AsyncIterable, AsyncIterator
+from collections.abc import AsyncIterable, AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass
 from pathlib import PurePosixPath
 from uuid import UUID
@@ -19,6 +20,7 @@ from appliance.rag.document import Shelf
 from appliance.rag.objects import Incoming, Objects
 from appliance.rag.retrieve import UnknownCollectionError
 
+Begin = Callable[[], AbstractAsyncContextManager[AsyncConnection]]
 MAX_BYTES = 64 * 1024 * 1024  # of one file
 _NAME_CHARS = 400
 
@@ -44,17 +46,13 @@ class Deposit:
     present: bool  # the same bytes were in this collection already; nothing was added
 
 
-async def deposit(
-    conn: AsyncConnection,
-    objects: Objects,
-    slug: str,
-    name: str,
-    chunks: AsyncIterable[bytes],
-) -> Deposit:
-    """Deposit a file in a collection and leave the rest to the worker.
+@asynccontextmanager
+async def received(
+    begin: Begin, objects: Objects, slug: str, chunks: AsyncIterable[bytes]
+) -> AsyncIterator[Incoming]:
+    """Take a file in, while no connection is held, for `keep`; what is not kept is gone.
 
-    The owner is the subject of the transaction (`identity/store.act_as`), which the caller
-    commits. `name` may be a relative path, such as `2026/charte.pdf`.
+    `begin` opens a short transaction of the caller (`identity/store.act_as`).
 
     Raises:
         UnknownCollectionError: The collection is hidden or does not exist.
@@ -62,19 +60,26 @@ async def deposit(
         TooLargeError: More than MAX_BYTES.
         EmptyFileError: No byte.
     """
-    shelf = await store.find_shelf(conn, slug)
-    if shelf is None:
-        raise UnknownCollectionError
-    if not shelf.writable:
-        raise ForbiddenError("the groups of the caller may not write in this collection")
+    async with begin() as conn:
+        shelf = await _shelf(conn, slug)
     incoming = await objects.receive(shelf.vault, bounded(chunks))
     try:
-        return await _file(conn, shelf, clean_name(name), incoming)
+        yield incoming
     finally:
         incoming.discard()  # nothing, once it has its name
 
 
-async def _file(conn: AsyncConnection, shelf: Shelf, name: str, incoming: Incoming) -> Deposit:
+async def keep(conn: AsyncConnection, slug: str, name: str, incoming: Incoming) -> Deposit:
+    """Make a document of a file that was received, and leave the rest to the worker.
+
+    The owner is the subject of the transaction, which the caller commits. `name` may be a
+    relative path, such as `2026/charte.pdf`.
+
+    Raises:
+        UnknownCollectionError: The collection is hidden or does not exist, by now.
+        ForbiddenError: The caller may read it, not write, by now.
+    """
+    shelf, name = await _shelf(conn, slug), clean_name(name)
     await store.lock(conn, incoming.content_id)
     present = await store.find_content(conn, shelf.id, incoming.content_id)
     if present is not None:
@@ -95,6 +100,23 @@ async def _file(conn: AsyncConnection, shelf: Shelf, name: str, incoming: Incomi
     )
     await store.add_job(conn, "ingest", document)
     return Deposit(document, name, present=False)
+
+
+async def deposit(
+    begin: Begin, objects: Objects, slug: str, name: str, chunks: AsyncIterable[bytes]
+) -> Deposit:
+    """Receive and keep a file. Raises what both do."""
+    async with received(begin, objects, slug, chunks) as incoming, begin() as conn:
+        return await keep(conn, slug, name, incoming)
+
+
+async def _shelf(conn: AsyncConnection, slug: str) -> Shelf:
+    shelf = await store.find_shelf(conn, slug)
+    if shelf is None:
+        raise UnknownCollectionError
+    if not shelf.writable:
+        raise ForbiddenError("the groups of the caller may not write in this collection")
+    return shelf
 
 
 async def bounded(chunks: AsyncIterable[bytes], limit: int = MAX_BYTES) -> AsyncIterator[bytes]:

@@ -4,6 +4,7 @@ Runs with the authority of the worker. A second run adds nothing: what is presen
 """
 
 from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from uuid import UUID
@@ -53,11 +54,16 @@ def files_of(folder: Path) -> Iterator[tuple[str, str, Path]]:
 async def import_folder(
     conn: AsyncConnection, objects: Objects, folder: Path
 ) -> AsyncIterator[Imported]:
-    """Deposit each file in a transaction of its own; one that is refused stops no other."""
+    """Deposit each file by itself; one that is refused stops no other."""
+
+    @asynccontextmanager
+    async def begin() -> AsyncIterator[AsyncConnection]:
+        async with conn.transaction():
+            yield conn
+
     for slug, name, path in files_of(folder):
         try:
-            async with conn.transaction():
-                done = await deposit(conn, objects, slug, name, _chunks(path))
+            done = await deposit(begin, objects, slug, name, _chunks(path))
         except ApplianceError as exc:
             yield Imported(slug, name, None, problem=f"{exc.code}: {exc}")
         else:

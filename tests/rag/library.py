@@ -3,7 +3,8 @@
 import asyncio
 import hashlib
 import uuid
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass, field
 from typing import TypeVar
 from uuid import UUID
@@ -47,6 +48,21 @@ def transaction(
             return await work(conn)
 
     return asyncio.run(run())
+
+
+def opening(
+    dsn: str, caller: Principal | None
+) -> Callable[[], AbstractAsyncContextManager[AsyncConnection]]:
+    """Return what opens transactions of a caller, each on a connection of its own."""
+
+    @asynccontextmanager
+    async def begin() -> AsyncIterator[AsyncConnection]:
+        async with await AsyncConnection.connect(dsn) as conn:
+            if caller is not None:
+                await act_as(conn, caller)
+            yield conn
+
+    return begin
 
 
 @dataclass(frozen=True)

@@ -17,7 +17,7 @@ from appliance.identity.principal import Principal
 from appliance.rag import documents, retrieve, store
 from appliance.rag.deposit import deposit
 from appliance.rag.objects import Objects
-from tests.rag.library import ALICE, BOB, Book, declare, direction, principal, put
+from tests.rag.library import ALICE, BOB, Book, declare, direction, opening, principal, put
 
 CAROL = principal("carol", ("/equipes/rh", "/equipes/dsi"), 0)  # no clearance
 DAVE = principal("dave", ("/equipes/inconnue",), 9)  # no group
@@ -401,10 +401,11 @@ def check_writing(site: Site) -> None:
         yield b"Un texte."
 
     def put_in(caller: Principal, slug: str) -> object:
-        done = answer(
-            site.console, caller, lambda c: deposit(c, site.objects, slug, "a.txt", chunks())
-        )
-        return done[1] if isinstance(done, tuple) else done.present  # type: ignore[attr-defined]
+        begin = opening(site.console, caller)
+        try:
+            return asyncio.run(deposit(begin, site.objects, slug, "a.txt", chunks())).present
+        except ApplianceError as exc:
+            return exc.code
 
     assert put_in(ALICE, "commun") == "CM-DRT-01"
     assert put_in(ALICE, "dsi") == put_in(ALICE, "absente") == "CM-DOC-01"

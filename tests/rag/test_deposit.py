@@ -1,5 +1,7 @@
+import asyncio
 import uuid
 from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from pathlib import Path
 
 import psycopg
@@ -17,11 +19,13 @@ from appliance.rag.deposit import (
     bounded,
     clean_name,
     deposit,
+    keep,
+    received,
     title_of,
 )
 from appliance.rag.objects import Objects, Stored
 from appliance.rag.retrieve import UnknownCollectionError
-from tests.rag.library import ALICE, declare, principal, transaction
+from tests.rag.library import ALICE, declare, opening, principal, transaction
 
 
 @pytest.fixture
@@ -49,7 +53,7 @@ async def chunks(*parts: bytes) -> AsyncIterator[bytes]:
 def put(
     dsn: str, objects: Objects, *parts: bytes, slug: str = "rh", name: str = "dossier/a.txt"
 ) -> Deposit:
-    return transaction(dsn, ALICE, lambda c: deposit(c, objects, slug, name, chunks(*parts)))
+    return asyncio.run(deposit(opening(dsn, ALICE), objects, slug, name, chunks(*parts)))
 
 
 def test_a_deposit_is_a_row_a_job_and_an_encrypted_original(
@@ -108,22 +112,58 @@ def test_a_refused_deposit_leaves_nothing(
 def test_a_deposit_that_is_rolled_back_can_be_made_again(
     console: str, objects: Objects
 ) -> None:
-    async def give_up(conn: AsyncConnection) -> None:
-        await deposit(conn, objects, "rh", "a.txt", chunks(b"Un texte."))
-        raise psycopg.Rollback
+    begin = opening(console, ALICE)
+
+    async def give_up() -> None:
+        arriving = received(begin, objects, "rh", chunks(b"Un texte."))
+        async with arriving as incoming, begin() as conn:
+            await keep(conn, "rh", "a.txt", incoming)
+            raise psycopg.Rollback
 
     with pytest.raises(psycopg.Rollback):
-        transaction(console, ALICE, give_up)
+        asyncio.run(give_up())
     assert put(console, objects, b"Un texte.").present is False
 
 
 def test_nobody_deposits(console: str, objects: Objects) -> None:
     stranger = principal("mallory", (), 9)
     for caller in (None, stranger):
+        begin = opening(console, caller)
         with pytest.raises(UnknownCollectionError):
-            transaction(
-                console, caller, lambda c: deposit(c, objects, "rh", "a.txt", chunks(b"x"))
-            )
+            asyncio.run(deposit(begin, objects, "rh", "a.txt", chunks(b"x")))
+
+
+def test_no_connection_is_held_while_a_file_comes_in(console: str, objects: Objects) -> None:
+    """A slow upload does not take a connection from the others."""
+    begin, open_now = opening(console, ALICE), 0
+
+    @asynccontextmanager
+    async def counted() -> AsyncIterator[AsyncConnection]:
+        nonlocal open_now
+        async with begin() as conn:
+            open_now += 1
+            yield conn
+            open_now -= 1
+
+    async def slow() -> AsyncIterator[bytes]:
+        yield b"Un "
+        assert open_now == 0
+        yield b"texte."
+
+    assert not asyncio.run(deposit(counted, objects, "rh", "a.txt", slow())).present
+
+
+def test_rights_are_asked_for_again_when_the_file_is_there(
+    console: str, worker_database: str, objects: Objects
+) -> None:
+    async def slow() -> AsyncIterator[bytes]:
+        yield b"Un texte."
+        async with await AsyncConnection.connect(worker_database) as conn:
+            await declare(conn, "rh", 1, rh=False)
+
+    with pytest.raises(ForbiddenError):
+        asyncio.run(deposit(opening(console, ALICE), objects, "rh", "a.txt", slow()))
+    assert [path for path in objects.folder.rglob("*") if path.is_file()] == []
 
 
 @pytest.mark.parametrize(

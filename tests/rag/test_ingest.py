@@ -20,7 +20,7 @@ from appliance.rag.parsed import Answer, Reason
 from appliance.rag.retrieve import retrieve
 from appliance.rag.sandbox import KilledError
 from tests.rag import samples
-from tests.rag.library import ALICE, declare, transaction
+from tests.rag.library import ALICE, declare, opening, transaction
 from tests.rag.parts import vector_of
 
 
@@ -64,10 +64,8 @@ class Workshop:
         async def chunks() -> AsyncIterator[bytes]:
             yield data
 
-        done = transaction(
-            self.console, ALICE, lambda c: deposit(c, self.objects, "rh", name, chunks())
-        )
-        return done.document
+        begin = opening(self.console, ALICE)
+        return asyncio.run(deposit(begin, self.objects, "rh", name, chunks())).document
 
     def do(self, *works: Callable[[ingest.Tools], Any]) -> None:
         async def run() -> None:
@@ -273,6 +271,7 @@ def test_a_deletion_ends_with_no_trace_and_a_record(workshop: Workshop) -> None:
         workshop.ingest(one)
         workshop.embed(one)
     transaction(workshop.console, ALICE, lambda c: documents.delete_document(c, document))
+    assert ("forget",) in workshop.rows("SELECT task_name FROM jobs.procrastinate_jobs")
     assert [path.name for path in workshop.objects.folder.rglob("*") if path.is_file()] != []
     workshop.do(*[lambda tools: ingest.forget(tools, document)] * 2)
     fact = workshop.log.facts[-1]

@@ -22,7 +22,7 @@ from appliance.rag.deposit import deposit
 from appliance.rag.worker import serve
 from appliance.settings import SettingsError, WorkerSettings, load
 from tests.rag import samples
-from tests.rag.library import ALICE, declare, transaction
+from tests.rag.library import ALICE, declare, opening, transaction
 from tests.rag.parts import (
     Upstreams,
     casemate,
@@ -53,10 +53,8 @@ class Site:
             yield data
 
         objects = objects_of(self.folder)
-        done = transaction(
-            self.console, ALICE, lambda c: deposit(c, objects, "rh", name, chunks())
-        )
-        return done.document
+        begin = opening(self.console, ALICE)
+        return asyncio.run(deposit(begin, objects, "rh", name, chunks())).document
 
     def states(self) -> list[str]:
         found = transaction(self.console, ALICE, lambda c: documents.list_documents(c, "rh"))

@@ -23,7 +23,7 @@ from appliance.console.turn import STATES, paper
 from appliance.console.upload import Check, Parts
 from appliance.errors import CODES, ApplianceError
 from appliance.identity.principal import ForbiddenError, Scope
-from appliance.rag.deposit import MAX_BYTES, deposit
+from appliance.rag.deposit import MAX_BYTES, keep, received
 from appliance.rag.document import Collection, Document
 from appliance.rag.documents import (
     UnknownDocumentError,
@@ -203,7 +203,7 @@ async def delete(visit: Visitor, slug: str, document: UUID) -> Response:
         found = await find_document(conn, document)
         await delete_document(conn, document)
         gone = fact(
-            Kind.RAG_DELETE, visit.caller.subject, new_id(), label=found.label,
+            Kind.RAG_DELETE, visit.caller.subject, f"delete-{document.hex}", label=found.label,
             document=str(document), collection=found.collection,
         )  # fmt: skip
         await visit.console.recorder.append(gone)
@@ -268,8 +268,11 @@ async def _deposits(
     """Yield what became of each file: one that is refused does not stop the others."""
     async for name, data in parts.files(check):
         try:
-            async with visit.transaction() as conn:
-                done = await deposit(conn, visit.console.objects, slug, name, data)
+            async with (
+                received(visit.transaction, visit.console.objects, slug, data) as incoming,
+                visit.transaction() as conn,
+            ):
+                done = await keep(conn, slug, name, incoming)
                 if not done.present:
                     event = fact(
                         Kind.RAG_INGEST, visit.caller.subject, new_id(),
