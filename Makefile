@@ -48,7 +48,7 @@ check:
 	@.ci/setup packages test
 	@.ci/setup venv
 	@.ci/setup assets
-	@.ci/lane lint 180 $(MAKE) lint
+	@.ci/lane lint 300 $(MAKE) lint
 	@.ci/lane pure 120 $(PYTEST) -q -m "not db and not stack"
 
 lint:
@@ -58,7 +58,7 @@ lint:
 	@$(BIN)/pyright
 
 test: ready-test
-	@.ci/lane lint 300 $(MAKE) lint
+	@.ci/lane lint 600 $(MAKE) lint
 	@.ci/lane parts 1500 $(PYTEST) -q -m "not stack"
 	@.ci/lane stack 1500 $(PYTEST) -q -m stack
 
