@@ -55,6 +55,7 @@ def test_the_model_answers_again_by_itself(stand: Stand, clara: Person) -> None:
     stand.loop.run(stand.engine.stop())
     assert "Mode documents" in asked(clara)[1]
     stand.loop.run(stand.engine.start())
+    article = ""
     for _ in range(100):
         if "Mode documents" not in (article := asked(clara)[1]):
             break
