@@ -60,7 +60,7 @@ lint:
 test: ready-test
 	@.ci/lane lint 600 $(MAKE) lint
 	@.ci/lane parts 1500 $(PYTEST) -q -m "not stack"
-	@.ci/lane stack 1500 $(PYTEST) -q -m stack
+	@.ci/lane stack 2100 $(PYTEST) -q -m stack
 
 bench: ready-test
 	@.ci/setup packages bench
