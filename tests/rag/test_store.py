@@ -162,3 +162,24 @@ def test_a_list_of_documents_is_cut_in_parts(worker_database: str) -> None:
         return [[d.title for d in page] for page in pages]
 
     assert transaction(worker_database, None, read) == [["Second"], ["Règlement"], []]
+
+
+@pytest.mark.usefixtures("ids")
+def test_the_policy_is_an_index_condition_and_not_a_filter(gateway_database: str) -> None:
+    """What one may not read costs nothing, and no row of it is looked at."""
+
+    async def explain(conn: AsyncConnection) -> str:
+        await conn.execute("SET LOCAL enable_seqscan = off")
+        rows = await conn.execute(
+            """
+            EXPLAIN SELECT b.term_id, b.n, b.max_imp, b.id FROM posting_block b
+            WHERE b.term_id = ANY ('{1,2}') AND b.class_id = ANY ('{1,2}')
+            """
+        )
+        return "\n".join(line for (line,) in await rows.fetchall())
+
+    plan = transaction(gateway_database, ALICE, explain)
+    (condition,) = [line for line in plan.splitlines() if "Index Cond" in line]
+    assert "Index Only Scan using posting_block_key" in plan
+    assert condition.count("class_id = ANY") == 2
+    assert "Filter" not in plan
