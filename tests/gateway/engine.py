@@ -35,6 +35,7 @@ class Engine:
     dead: bool = False
     server: asyncio.Server | None = None
     writers: set[Writer] = field(default_factory=set)
+    serving: set["asyncio.Task[Any]"] = field(default_factory=set)
 
     @property
     def text(self) -> str:
@@ -56,9 +57,16 @@ class Engine:
         self.server.close()
         for writer in list(self.writers):
             writer.transport.abort()
+        for task in list(self.serving):
+            task.cancel()
+        await asyncio.gather(*self.serving, return_exceptions=True)
         self.path.unlink(missing_ok=True)
 
     async def _serve(self, reader: Reader, writer: Writer) -> None:
+        task = asyncio.current_task()
+        assert task is not None
+        self.serving.add(task)
+        task.add_done_callback(self.serving.discard)
         if self.dead:
             return writer.transport.abort()
         self.writers.add(writer)

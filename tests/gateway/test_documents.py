@@ -9,6 +9,7 @@ import pytest
 from psycopg.rows import dict_row
 
 from appliance.gateway.grounded import NEARBY, NOT_FOUND
+from appliance.identity.policy import Model
 from appliance.rag.prompt import read_passages
 from tests.gateway.engine import engine
 from tests.gateway.stand import Client, Json, Site, calls, eventually, gateway, kinds, records
@@ -194,6 +195,11 @@ def test_nobody_is_given_what_is_above_clearance_or_model(library: Site) -> None
             low = ana.as_("low", groups=["/equipes/direction"], clearance=[1])
             assert (await low.chat("Quelle est la prime des directeurs ?", **paie))[0] == 404
             assert len(chat.asked) == 1
+        library.set_policy(models={"chat": Model("chat", 1)})
+        async with engine(library.engine) as chat, gateway(library) as ana:
+            boss = ana.as_("boss", groups=["/equipes/direction"], clearance=[2])
+            assert (await boss.chat("Quelle est la prime des directeurs ?", **paie))[0] == 404
+            assert chat.asked == []
 
     asyncio.run(main())
 

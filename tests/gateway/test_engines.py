@@ -98,10 +98,11 @@ def test_a_frozen_engine_is_away_after_two_looks(tmp_path: Path) -> None:
     async def main() -> None:
         told: list[tuple[str, bool]] = []
 
-        async def freeze(_: object, __: object) -> None:
-            await asyncio.sleep(60)
+        async def freeze(_: object, writer: asyncio.StreamWriter) -> None:
+            await released.wait()
+            writer.close()
 
-        path = tmp_path / "s"
+        path, released = tmp_path / "s", asyncio.Event()
         server = await asyncio.start_unix_server(freeze, path)
         engines = Engines({"m": path}, None, 1, lambda name, ready: told.append((name, ready)))
         frozen = engines.of("m")
@@ -113,7 +114,9 @@ def test_a_frozen_engine_is_away_after_two_looks(tmp_path: Path) -> None:
         with pytest.raises(UnreachedError):
             frozen.check()
         engines.close()
+        released.set()
         server.close()
+        await asyncio.sleep(0.05)
 
     asyncio.run(main())
 
