@@ -29,7 +29,7 @@ async def on_expected(request: Request, exc: Exception) -> Response:
     """Answer an expected failure."""
     assert isinstance(exc, ApplianceError)
     if isinstance(exc, UnauthenticatedError):
-        return sign_in_first(request)
+        return await _kept_draft(request) or sign_in_first(request)
     if isinstance(exc, StepUpError):
         return sign_in_first(request, confirm=True)
     problem = exc.problem if isinstance(exc, GatewayError) else of_error(exc)
@@ -73,6 +73,18 @@ def sign_in_first(request: Request, *, confirm: bool = False) -> Response:
     if request.url.path == "/" and not confirm:
         return welcome(request, address)
     return RedirectResponse(address, HTTPStatus.SEE_OTHER, {"Cache-Control": "no-store"})
+
+
+async def _kept_draft(request: Request) -> Response | None:
+    """Return a page that gives a question back, for a browser without JavaScript."""
+    asking = (request.method, request.url.path) == ("POST", "/question")
+    if not asking or request.headers.get("hx-request") == "true":
+        return None
+    draft = (await request.form()).get("q", "")
+    console, problem = console_of(request), explain("CM-IDE-01")
+    values = {"shell": anonymous_shell(request), "problem": problem, "draft": draft}
+    html = console.renderer.page("error_alone.html", code_of(request), **values)
+    return HTMLResponse(html, problem.status)
 
 
 def _origin_page(request: Request) -> str:

@@ -108,6 +108,28 @@ def test_a_refused_question_keeps_its_text_and_the_next_one_goes_through(
     expect(seen.page.locator(".stub")).to_be_visible()
 
 
+def test_a_session_that_ended_loses_no_question(seen: Watched) -> None:
+    seen.open("/question")
+    cookies = seen.page.context.cookies()
+    seen.page.context.clear_cookies()
+    seen.page.context.route(
+        re.compile("/connexion"),
+        lambda route: route.fulfill(body="<title>Connexion</title>", content_type="text/html"),
+    )
+    ask(seen.page)
+    expect(seen.page).to_have_title("Connexion")
+    for cookie in cookies:
+        seen.page.context.add_cookies(
+            [{"name": cookie["name"], "value": cookie["value"], "url": seen.origin}]
+        )
+    seen.open("/question")
+    expect(seen.page.locator("#q")).to_have_value(LEAVE)
+    seen.page.click("#envoyer")
+    expect(seen.page.locator(".stub")).to_be_visible()
+    seen.open("/question")
+    expect(seen.page.locator("#q")).to_have_value("")
+
+
 def test_hostile_text_runs_nowhere(stand: Stand, seen: Watched) -> None:
     hostile = (
         "<img src=x onerror=\"document.title='pris'\"><script>document.title='pris'</script>"

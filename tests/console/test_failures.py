@@ -98,6 +98,15 @@ def test_no_database_is_a_page_that_says_why_nobody_passes(
     del stand
 
 
+def test_a_question_whose_session_ended_is_given_back(stand: Stand) -> None:
+    text = "Quel <b>délai</b> ?"
+    with httpx.Client(base_url=stand.origin) as nobody:
+        page = nobody.post("/question", data={"q": text})
+    assert page.status_code == 401
+    assert text_of(page, "//textarea") == text
+    assert found_in(page, "//textarea//b") == []
+
+
 def test_sign_in_leads_back_to_where_one_was(stand: Stand) -> None:
     with httpx.Client(base_url=stand.origin) as nobody:
         back = nobody.get("/documents/notes").headers["location"]

@@ -159,11 +159,26 @@ document.addEventListener("htmx:after:swap", () => {
   if (url && location.pathname !== url) history.replaceState(null, "", url);
 });
 
+// The text of a question is never lost: it waits in this tab while the question is under way.
+document.addEventListener("submit", (event) => {
+  if (event.target.id === "poser") { try { sessionStorage.setItem("casemate.brouillon", document.getElementById("q").value); } catch { /* private browsing */ } }
+});
+function draft() {
+  const field = document.getElementById("q");
+  let kept = "";
+  try { kept = sessionStorage.getItem("casemate.brouillon") ?? ""; } catch { /* private browsing */ }
+  if (field && kept && !field.value) field.value = kept;
+  forgetDraft();
+}
+function forgetDraft() { try { sessionStorage.removeItem("casemate.brouillon"); } catch { /* private browsing */ } }
+document.addEventListener("htmx:after:swap", () => { if (document.querySelector(".turn:last-of-type .stub, .turn:last-of-type [role=alert]")) forgetDraft(); });
+
 // A click outside closes a dialog; an htmx failure is never silent.
 document.addEventListener("click", (event) => { if (event.target.matches?.("dialog.dialog:not(#fin-session)")) event.target.close(); });
 document.addEventListener("htmx:error", () => toast(words.failed));
 
 applyTheme(theme());
+draft();
 for (const box of all("[data-keys-off]")) box.checked = store.get("touches") === "non";
 watchSession();
 document.addEventListener("visibilitychange", watchSession);

@@ -29,6 +29,8 @@ def test_no_page_answers_who_is_not_signed_in(stand: Stand, method: str, path: s
         assert answer.headers["location"] == "/"
     elif path == "/":
         assert found_in(answer, "//a[@id='se-connecter']")
+    elif (method, path) == ("POST", "/question"):
+        assert answer.status_code == 401
     else:
         assert answer.status_code == 303
         assert answer.headers["location"].startswith("/connexion?retour=/")
