@@ -41,6 +41,7 @@ from appliance.rag.objects import Objects
 from appliance.settings import ConsoleSettings, GatewaySettings, read_secret
 
 CONSOLE_CONNECTIONS = 16
+CONSOLE_PATIENCE = 3  # seconds for the recorder: a person waits for the page
 GATEWAY_CONNECTIONS = 8  # to PostgreSQL: a search holds one for some milliseconds
 
 
@@ -155,7 +156,7 @@ async def _console_state(
         settings.database, open=False, max_size=CONSOLE_CONNECTIONS, timeout=5
     )
     await stack.enter_async_context(pool)
-    recorder = RecorderClient(settings.recorder, "console")
+    recorder = RecorderClient(settings.recorder, "console", patience=CONSOLE_PATIENCE)
     await recorder.connect()
     stack.push_async_callback(recorder.close)
     authenticator = await stack.enter_async_context(

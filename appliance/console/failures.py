@@ -29,7 +29,9 @@ async def on_expected(request: Request, exc: Exception) -> Response:
     """Answer an expected failure."""
     assert isinstance(exc, ApplianceError)
     if isinstance(exc, UnauthenticatedError):
-        return await _kept_draft(request) or sign_in_first(request)
+        if _asking(request):
+            return await _page(request, of_error(exc), known=False)
+        return sign_in_first(request)
     if isinstance(exc, StepUpError):
         return sign_in_first(request, confirm=True)
     problem = exc.problem if isinstance(exc, GatewayError) else of_error(exc)
@@ -75,16 +77,10 @@ def sign_in_first(request: Request, *, confirm: bool = False) -> Response:
     return RedirectResponse(address, HTTPStatus.SEE_OTHER, {"Cache-Control": "no-store"})
 
 
-async def _kept_draft(request: Request) -> Response | None:
-    """Return a page that gives a question back, for a browser without JavaScript."""
-    asking = (request.method, request.url.path) == ("POST", "/question")
-    if not asking or request.headers.get("hx-request") == "true":
-        return None
-    draft = (await request.form()).get("q", "")
-    console, problem = console_of(request), explain("CM-IDE-01")
-    values = {"shell": anonymous_shell(request), "problem": problem, "draft": draft}
-    html = console.renderer.page("error_alone.html", code_of(request), **values)
-    return HTMLResponse(html, problem.status)
+def _asking(request: Request) -> bool:
+    """Say whether a browser without JavaScript sent a question: its text is given back."""
+    sent = (request.method, request.url.path) == ("POST", "/question")
+    return sent and request.headers.get("hx-request") != "true"
 
 
 def _origin_page(request: Request) -> str:
@@ -115,6 +111,7 @@ async def _page(request: Request, problem: Problem, *, known: bool = True) -> Re
         visit = None
     if visit is not None:
         return visit.page("error.html", visit.shell(), problem.status, problem=problem)
-    shell = anonymous_shell(request)
-    html = console.renderer.page("error_alone.html", code, shell=shell, problem=problem)
+    draft = (await request.form()).get("q", "") if _asking(request) else ""
+    values = {"shell": anonymous_shell(request), "problem": problem, "draft": draft}
+    html = console.renderer.page("error_alone.html", code, **values)
     return HTMLResponse(html, problem.status)

@@ -23,7 +23,7 @@ from appliance.console.store import ContentRow
 from appliance.console.turn import Turn, answered
 from appliance.errors import FormatError, VerificationError
 
-_UNREADABLE = (RecorderError, RefusedError, FormatError, VerificationError)
+_ERASED = (RefusedError, FormatError, VerificationError)
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,16 +53,24 @@ class History:
         self._recorder, self._private = recorder, private
 
     async def key_of(self, record: int) -> ContentKey | None:
-        """Return the content key of a terminal record, or None when it was destroyed."""
+        """Return the content key of a terminal record, or None when it was destroyed.
+
+        Raises:
+            RecorderError: The recorder is away: whether the key exists is not known.
+        """
         try:
             return open_sealed(self._private, await self._recorder.sealed(record))
-        except _UNREADABLE:
+        except _ERASED:
             return None
 
     async def conversations(
         self, conn: AsyncConnection, words: Words, limit: int, before: datetime | None = None
     ) -> list[Conversation]:
-        """Return conversations with their titles, the latest first."""
+        """Return conversations with their titles, the latest first.
+
+        Raises:
+            RecorderError: The recorder is away: no title can be opened.
+        """
         rows = await store.list_conversations(conn, limit, before)
         return [
             Conversation(

@@ -120,7 +120,13 @@ def test_a_session_that_ended_loses_no_question(seen: Watched) -> None:
     expect(seen.page).to_have_title("Connexion")
     for cookie in cookies:
         seen.page.context.add_cookies(
-            [{"name": cookie["name"], "value": cookie["value"], "url": seen.origin}]
+            [
+                {
+                    "name": cookie.get("name", ""),
+                    "value": cookie.get("value", ""),
+                    "url": seen.origin,
+                }
+            ]
         )
     seen.open("/question")
     expect(seen.page.locator("#q")).to_have_value(LEAVE)

@@ -90,9 +90,10 @@ def test_no_database_is_a_page_that_says_why_nobody_passes(
         raise OperationalError("server closed the connection: mot de passe")
 
     monkeypatch.setattr(Sessions, "find", away)
-    page = clara.get("/question")
-    assert page.status_code == 503
+    page, asked = clara.get("/question"), clara.ask("Quel délai ?")
+    assert page.status_code == asked.status_code == 503
     assert "503 CM-IDE-03" in text_of(page, "//dl")
+    assert text_of(asked, "//textarea") == "Quel délai ?"
     assert "mot de passe" not in page.text
     assert values_of(page, "//a[@class='btn btn-primary']/@href") == ["/"]
     del stand

@@ -1,10 +1,11 @@
 """Document mode: without an engine the console searches and quotes, and comes back."""
 
+import signal
 from collections.abc import Iterator
 
 import pytest
 
-from tests.console.stand import Person, Stand, text_of
+from tests.console.stand import Person, Stand, text_of, values_of
 
 LEAVE = "Quel est le délai de réponse à une demande de congé ?"
 
@@ -73,11 +74,21 @@ def test_an_answer_that_breaks_off_keeps_what_was_written(stand: Stand, clara: P
 
 
 def test_without_the_log_nothing_is_searched(stand: Stand, clara: Person) -> None:
-    stand.site.recorder.send_signal(19)  # SIGSTOP: it is there and does not answer
+    kept = values_of(clara.ask(LEAVE), "//*[@id='entete']/@data-url")[0].split("/")[2]
+    stand.site.recorder.send_signal(signal.SIGSTOP)  # it is there and does not answer
     try:
         page = clara.ask(LEAVE)
+        again = clara.post(
+            "/question", htmx=True, q=LEAVE, collection=["notes"], conversation=kept
+        )
+        empty, past = clara.get("/question"), clara.get("/historique")
     finally:
-        stand.site.recorder.send_signal(18)
+        stand.site.recorder.send_signal(signal.SIGCONT)
+    assert "503 CM-JRN-01" in again.text
+    assert "hx-swap-oob" not in again.text, "the marking of what is displayed does not fall"
+    assert empty.status_code == 200
+    assert "journal signé n’accepte plus" in text_of(empty, "//*[@id='etat-service']")
+    assert past.status_code == 503
     assert page.status_code == 503
     assert "503 CM-JRN-01" in text_of(page, "//article")
     assert text_of(page, "//textarea") == LEAVE

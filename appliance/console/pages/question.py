@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from http import HTTPStatus
 from typing import Annotated, Any
@@ -11,12 +11,16 @@ from uuid import UUID, uuid4
 from fastapi import APIRouter, Depends, Form, Query
 from fastapi.responses import HTMLResponse, RedirectResponse, Response, StreamingResponse
 from psycopg import AsyncConnection
+from psycopg import Error as DatabaseError
+from psycopg_pool import PoolTimeout
 
+from appliance.audit.client import RecorderError
 from appliance.console.context import Visit, Visitor
 from appliance.console.gateway import Asked
 from appliance.console.history import Conversation
 from appliance.console.menu import ASK
 from appliance.console.page import HIGHEST, Shell, highest
+from appliance.console.problem import explain
 from appliance.console.questions import Begun, Ended, Grew, Question, Step, new_key, panel
 from appliance.console.sse import event
 from appliance.console.store import ContentRow
@@ -35,6 +39,7 @@ from appliance.rag.documents import (
 router = APIRouter(include_in_schema=False)
 RECENT, PER_PAGE, STARTERS, CHARACTERS = 5, 30, 4, 4_000
 LOOKS, PAUSE = 20, 0.03  # seconds
+AWAY = (RecorderError, DatabaseError, PoolTimeout)
 ORDINARY = 1  # labels up to this one are chosen beforehand
 
 
@@ -101,7 +106,7 @@ async def ask_page(
     visit.check(Scope.CHAT)
     async with visit.transaction() as conn:
         collections = await visible_collections(conn)
-        recents = await visit.console.history.conversations(conn, visit.words, RECENT)
+        recents = await _recents(conn, visit)
         starters = await _starters(conn, visit, collections)
     chosen = ordinary(collections)
     talk = Talk(uuid4(), [], Panel(), recents, collections, chosen, q, starters, guided=visite)
@@ -223,6 +228,16 @@ def ordinary(collections: Sequence[Collection]) -> list[str]:
     return low or [item.slug for item in collections]
 
 
+async def _recents(conn: AsyncConnection, visit: Visit) -> list[Conversation]:
+    """Return the latest conversations; none while the log, which holds their keys, is away."""
+    if not visit.state.recorder:
+        return []
+    try:
+        return await visit.console.history.conversations(conn, visit.words, RECENT)
+    except RecorderError:
+        return []
+
+
 async def _starters(
     conn: AsyncConnection, visit: Visit, collections: Sequence[Collection]
 ) -> list[str]:
@@ -241,7 +256,7 @@ async def _talk(visit: Visit, conversation: UUID, chosen: Sequence[str], team: s
     history, models = visit.console.history, extractive(visit.console.policy)
     async with visit.transaction() as conn:
         collections = await visible_collections(conn)
-        recents = await history.conversations(conn, visit.words, RECENT)
+        recents = await _recents(conn, visit)
         turns, kept = await history.turns(conn, conversation, visit.words, models)
         beside = await panel(conn, visit, turns[-1]) if turns else Panel()
     picked = chosen or kept or ordinary(collections)
@@ -282,7 +297,13 @@ async def _whole(visit: Visit, wish: Wish, ended: Ended) -> Response:
 
 async def _fragments(visit: Visit, question: Question, wish: Wish) -> AsyncIterator[bytes]:
     """Yield the answer as fragments of the page."""
-    talk = await _talk(visit, wish.conversation, wish.collections, wish.team)
+    try:
+        talk = await _talk(visit, wish.conversation, wish.collections, wish.team)
+    except AWAY as exc:
+        code = exc.code if isinstance(exc, RecorderError) else "CM-IDE-03"
+        turn = replace(question.turn, problem=explain(code))
+        yield event(visit.part("parts/alone.html", turn=turn, added=True))
+        return
     key, rank = question.turn.key, talk.rank
     shell = _shell(visit, talk)
     values: dict[str, Any] = {
@@ -296,7 +317,10 @@ async def _fragments(visit: Visit, question: Question, wish: Wish) -> AsyncItera
     yield event(visit.part("parts/begin.html", shell, **values))
     async for step in question.steps():
         if isinstance(step, Ended):
-            yield event(await _end(visit, wish, step))
+            try:
+                yield event(await _end(visit, wish, step))
+            except AWAY:  # what was written stays, with what is known of it
+                yield event(visit.part("parts/alone.html", turn=step.turn, added=False))
         else:
             yield event(_growth(visit, shell, step, key, rank))
             rank = max(rank, step.label) if isinstance(step, Grew) else rank
