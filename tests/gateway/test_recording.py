@@ -4,10 +4,12 @@ import asyncio
 import base64
 import signal
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from appliance.gateway.recording import read_public
+from appliance.gateway.call import Call
+from appliance.gateway.recording import Recording, read_public
 from appliance.settings import SettingsError
 from tests import recording
 from tests.gateway.engine import engine
@@ -92,3 +94,32 @@ def test_a_public_key_is_read_raw_or_in_base64_and_nothing_else(tmp_path: Path) 
             read_public(path)
     with pytest.raises(SettingsError):
         read_public(tmp_path / "absent")
+
+
+@pytest.mark.parametrize("path", ["/v1/chat/completions", "/v1/embeddings"])
+def test_a_stop_that_comes_with_the_intents_answer_reaches_no_engine(
+    site: Site, path: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    begin = Recording.begin
+
+    async def stopped_meanwhile(self: Recording, call: Call, policy: str) -> Any:
+        place = await begin(self, call, policy)
+        self.recorder.stopped = True
+        return place
+
+    monkeypatch.setattr(Recording, "begin", stopped_meanwhile)
+
+    async def main() -> None:
+        engines = engine(site.engine), engine(site.embedder)
+        async with engines[0] as chat, engines[1] as embedder, gateway(site) as ana:
+            messages = [{"role": "user", "content": "x"}]
+            asked = {"/v1/chat/completions": {"model": "chat", "messages": messages}}
+            body = asked.get(path, {"model": "vecteurs", "input": "x"})
+            status, answer, _ = await ana.post(path, body)
+            assert (status, answer["error"]["code"]) == (503, "CM-MOD-05")
+            assert (chat.asked, embedder.embedded) == ([], [])
+            end = (await calls(site))[-1]
+            assert end["reason"] == "CM-MOD-05"
+            assert set(end["spend"].values()) == {0}
+
+    asyncio.run(main())
