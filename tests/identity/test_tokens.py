@@ -17,10 +17,17 @@ from appliance.identity.tokens import (
     key_of,
     parse_keys,
 )
-from tests.identity.tokens import AUDIENCE, ISSUER, Signer, base64url, claims, compact
+from tests.identity import tokens
+from tests.identity.tokens import AUDIENCE, ISSUER, Signer, base64url, compact
 
-NOW = time.time()
+NOW = time.time()  # of every check here, however late it runs
+NOW_INT = int(NOW)
 VERIFIER = Verifier(ISSUER, AUDIENCE)
+
+
+def claims(**changes: Any) -> dict[str, Any]:
+    times = {"iat": NOW_INT, "exp": NOW_INT + 60, "auth_time": NOW_INT}
+    return tokens.claims(**{**times, **changes})
 
 
 def verify(token: str, signer: Signer, *, now: float = NOW) -> Claims:
@@ -29,14 +36,13 @@ def verify(token: str, signer: Signer, *, now: float = NOW) -> Claims:
 
 
 def test_a_token_of_the_realm_says_who_calls(signer: Signer) -> None:
-    found = verify(signer.token(), signer)
+    found = verify(signer.token(claims()), signer)
     assert (found.subject, found.name, found.session) == ("a-subject", "camille", "a-session")
     assert found.roles == {"utilisateur"}
     assert found.groups == ("/equipes/accueil",)
     assert (found.clearance, set(found.amr), found.acr) == (1, {"pwd"}, 1)
 
 
-NOW_INT = int(NOW)
 REFUSED = [
     pytest.param({"iss": "http://localhost:8080/auth/realms/casemate-admin"}, id="other realm"),
     pytest.param({"iss": "http://evil/auth/realms/casemate"}, id="other host"),
@@ -79,7 +85,7 @@ def test_a_clock_of_the_realm_that_is_ten_seconds_ahead_does_not_refuse(signer: 
 
 def test_a_token_signed_by_someone_else_is_refused(signer: Signer, stranger: Signer) -> None:
     with pytest.raises(UnauthenticatedError):
-        verify(stranger.token(), signer)
+        verify(stranger.token(claims()), signer)
 
 
 def test_a_token_without_signature_is_refused(signer: Signer) -> None:
@@ -111,12 +117,12 @@ def test_a_key_in_the_header_is_not_used(signer: Signer, stranger: Signer) -> No
     ]
     for header in headers:
         with pytest.raises(UnauthenticatedError):
-            verify(stranger.token(None, **header), signer)
+            verify(stranger.token(claims(), **header), signer)
 
 
 def test_a_critical_header_that_nobody_understands_is_refused(signer: Signer) -> None:
     with pytest.raises(UnauthenticatedError):
-        verify(signer.token(crit=["b64"], b64=False), signer)
+        verify(signer.token(claims(), crit=["b64"], b64=False), signer)
 
 
 @pytest.mark.parametrize(
@@ -141,7 +147,7 @@ def test_a_token_that_is_too_long_is_not_read(signer: Signer) -> None:
 
 
 def test_a_token_whose_text_was_changed_is_refused(signer: Signer) -> None:
-    head, body, signature = signer.token().split(".")
+    head, body, signature = signer.token(claims()).split(".")
     forged = compact({"alg": "RS256", "kid": signer.kid}, claims(roles=["rssi"]))
     for token in (
         f"{head}.{forged.split('.')[1]}.{signature}",
@@ -253,7 +259,7 @@ def test_a_wrong_logout_token_is_refused(signer: Signer, changes: dict[str, Any]
 
 def test_an_access_token_is_no_logout_token(signer: Signer) -> None:
     with pytest.raises(UnauthenticatedError, match="type"):
-        key_of(signer.token(), parse_keys(signer.jwks()), header_type="logout+jwt")
+        key_of(signer.token(claims()), parse_keys(signer.jwks()), header_type="logout+jwt")
 
 
 def test_an_elliptic_key_is_no_key_of_ours() -> None:
