@@ -11,7 +11,7 @@ GATEWAYS ?= 2
 BIN := .venv/bin
 PYTEST := $(BIN)/pytest -p no:cacheprovider
 
-.PHONY: help demo smoke test check lint pure database stack bench deep demo-falsify ready-demo ready-test
+.PHONY: parts-log parts-web help demo smoke test check lint pure database stack bench deep demo-falsify ready-demo ready-test
 help:
 	@sed -n 's/^# \{0,1\}//p' $(firstword $(MAKEFILE_LIST)) | head -2
 	@echo "make demo | test | smoke | check | bench | demo-falsify | deep"
@@ -59,8 +59,15 @@ lint:
 
 test: ready-test
 	@.ci/lane lint 600 $(MAKE) lint
-	@.ci/lane parts 1500 $(PYTEST) -q -m "not stack"
-	@.ci/lane stack 2100 $(PYTEST) -q -m stack
+	@.ci/lane parts 2400 $(MAKE) -j 2 --output-sync=target parts-log parts-web
+	@.ci/lane stack 1800 $(PYTEST) -q -m stack tests/stack
+
+# Two at a time: each starts a database of its own, and both wait for disks more than they compute.
+LOG_TESTS := tests/audit tests/ledger tests/rag tests/db
+parts-log:
+	@$(PYTEST) -q -m "not stack" $(LOG_TESTS)
+parts-web:
+	@$(PYTEST) -q -m "not stack" tests $(LOG_TESTS:%=--ignore=%)
 
 bench: ready-test
 	@.ci/setup packages bench
