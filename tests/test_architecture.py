@@ -63,6 +63,7 @@ IMPURE = {
     "console/questions.py",
     "console/render.py",
     "console/routing.py",
+    "console/talk.py",
     "console/terminal.py",
     "gateway/departures.py",
     "gateway/dispatch.py",

@@ -1,8 +1,8 @@
 """Asking: the page, the streamed answer, conversations, history."""
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import AsyncIterator
+from dataclasses import replace
 from datetime import datetime
 from http import HTTPStatus
 from typing import Annotated, Any
@@ -10,37 +10,28 @@ from uuid import UUID, uuid4
 
 from fastapi import APIRouter, Depends, Form, Query
 from fastapi.responses import HTMLResponse, RedirectResponse, Response, StreamingResponse
-from psycopg import AsyncConnection
 from psycopg import Error as DatabaseError
 from psycopg_pool import PoolTimeout
 
 from appliance.audit.client import RecorderError
 from appliance.console.context import Visit, Visitor
 from appliance.console.gateway import Asked
-from appliance.console.history import Conversation
 from appliance.console.menu import ASK
 from appliance.console.page import HIGHEST, Shell, highest
 from appliance.console.problem import explain
 from appliance.console.questions import Begun, Ended, Grew, Question, Step, new_key, panel
 from appliance.console.sse import event
 from appliance.console.store import ContentRow
+from appliance.console.talk import Talk, extractive, model_for, new_talk, talk_of
 from appliance.console.terminal import ending_of
-from appliance.console.turn import Panel, Turn
-from appliance.identity.policy import Policy
-from appliance.identity.principal import Principal, Scope
-from appliance.rag.document import Collection
-from appliance.rag.documents import (
-    UnknownDocumentError,
-    list_documents,
-    page_of,
-    visible_collections,
-)
+from appliance.console.turn import Turn
+from appliance.identity.principal import Scope
+from appliance.rag.documents import UnknownDocumentError, page_of
 
 router = APIRouter(include_in_schema=False)
-RECENT, PER_PAGE, STARTERS, CHARACTERS = 5, 30, 4, 4_000
+PER_PAGE, CHARACTERS = 30, 4_000
 LOOKS, PAUSE = 20, 0.03  # seconds
 AWAY = (RecorderError, DatabaseError, PoolTimeout)
-ORDINARY = 1  # labels up to this one are chosen beforehand
 
 
 class Wish:
@@ -57,45 +48,6 @@ class Wish:
         self.conversation = conversation or uuid4()
 
 
-@dataclass(frozen=True, slots=True)
-class Talk:
-    """What the page of a conversation shows."""
-
-    conversation: UUID
-    turns: Sequence[Turn]
-    panel: Panel
-    recents: Sequence[Conversation]
-    collections: Sequence[Collection]
-    chosen: Sequence[str]
-    draft: str = ""
-    starters: Sequence[str] = ()
-    team: str = ""
-    guided: bool = False
-
-    @property
-    def rank(self) -> int:
-        """Return the highest label of what is displayed."""
-        shown = [turn.label for turn in self.turns] + list(self.panel.labels)
-        return highest(shown + [item.label for item in self.recents])
-
-    def values(self, visit: Visit) -> dict[str, Any]:
-        """Return what the templates name."""
-        names = (
-            "turns",
-            "panel",
-            "recents",
-            "collections",
-            "chosen",
-            "draft",
-            "starters",
-            "team",
-            "guided",
-        )
-        values = {name: getattr(self, name) for name in names}
-        teams = visit.caller.teams
-        return {**values, "conversation": self.conversation, "teams": teams}
-
-
 @router.get("/question")
 async def ask_page(
     visit: Visitor,
@@ -104,12 +56,7 @@ async def ask_page(
 ) -> Response:
     """Show an empty question, or one that waits to be sent."""
     visit.check(Scope.CHAT)
-    async with visit.transaction() as conn:
-        collections = await visible_collections(conn)
-        recents = await _recents(conn, visit)
-        starters = await _starters(conn, visit, collections)
-    chosen = ordinary(collections)
-    talk = Talk(uuid4(), [], Panel(), recents, collections, chosen, q, starters, guided=visite)
+    talk = await new_talk(visit, q, guided=visite)
     return _talk_page(visit, talk)
 
 
@@ -117,7 +64,7 @@ async def ask_page(
 async def conversation_page(visit: Visitor, conversation: UUID) -> Response:
     """Show a conversation of the person's history."""
     visit.check(Scope.CHAT)
-    talk = await _talk(visit, conversation, [], "")
+    talk = await talk_of(visit, conversation, [], "")
     if not talk.turns:
         raise UnknownDocumentError
     return _talk_page(visit, talk)
@@ -207,105 +154,30 @@ async def _kept(visit: Visit, turn: Turn) -> tuple[Turn, ContentRow] | None:
     return None
 
 
-def model_for(policy: Policy, caller: Principal) -> str:
-    """Return the chat model that answers this person."""
-    if policy.default_model:
-        return policy.default_model
-    for name, model in policy.models.items():
-        if model.kind == "chat" and (not model.roles or caller.roles & set(model.roles)):
-            return name
-    return ""
-
-
-def extractive(policy: Policy) -> frozenset[str]:
-    """Return the models that quote and do not write."""
-    return frozenset(name for name, model in policy.models.items() if model.extractive)
-
-
-def ordinary(collections: Sequence[Collection]) -> list[str]:
-    """Return the collections chosen beforehand: those that do not raise the marking much."""
-    low = [item.slug for item in collections if item.label <= ORDINARY]
-    return low or [item.slug for item in collections]
-
-
-async def _recents(conn: AsyncConnection, visit: Visit) -> list[Conversation]:
-    """Return the latest conversations; none while the log, which holds their keys, is away."""
-    if not visit.state.recorder:
-        return []
-    try:
-        return await visit.console.history.conversations(conn, visit.words, RECENT)
-    except RecorderError:
-        return []
-
-
-async def _starters(
-    conn: AsyncConnection, visit: Visit, collections: Sequence[Collection]
-) -> list[str]:
-    """Return questions to try, from titles that carry no marking."""
-    text = visit.language.text("Que prévoit « %s » ?")
-    found: list[str] = []
-    for collection in collections:
-        if collection.label == 0 and len(found) < STARTERS:
-            documents = await list_documents(conn, collection.slug, limit=STARTERS)
-            found += [text % item.title for item in documents if item.pages]
-    return found[:STARTERS]
-
-
-async def _talk(visit: Visit, conversation: UUID, chosen: Sequence[str], team: str) -> Talk:
-    """Return a conversation as the history has it."""
-    history, models = visit.console.history, extractive(visit.console.policy)
-    async with visit.transaction() as conn:
-        collections = await visible_collections(conn)
-        recents = await _recents(conn, visit)
-        turns, kept = await history.turns(conn, conversation, visit.words, models)
-        beside = await panel(conn, visit, turns[-1]) if turns else Panel()
-    picked = chosen or kept or ordinary(collections)
-    return Talk(conversation, turns, beside, recents, collections, picked, team=team)
-
-
 def _talk_page(visit: Visit, talk: Talk, status: int = 200) -> Response:
-    return visit.page("question.html", _shell(visit, talk), status, **talk.values(visit))
-
-
-def _shell(visit: Visit, talk: Talk) -> Shell:
-    return visit.shell(talk.rank, HIGHEST if talk.rank else visit.shell().scope, ASK.href)
-
-
-def _with(talk: Talk, ended: Ended, draft: str) -> Talk:
-    """Return the conversation with a turn that the history may not have yet."""
-    last = ended.turn.receipt
-    known = [turn for turn in talk.turns if not last or _index(turn) != last.index]
-    beside = ended.panel if not ended.turn.problem else talk.panel
-    return Talk(
-        talk.conversation, [*known, ended.turn], beside, talk.recents, talk.collections,
-        talk.chosen, draft, (), talk.team,
-    )  # fmt: skip
-
-
-def _index(turn: Turn) -> int | None:
-    return turn.receipt.index if turn.receipt else None
+    return visit.page("question.html", talk.shell(visit), status, **talk.values(visit))
 
 
 async def _whole(visit: Visit, wish: Wish, ended: Ended) -> Response:
     """Return the page with the answer in it, for a browser without JavaScript."""
     await _written(visit, ended.turn)
-    talk = await _talk(visit, wish.conversation, wish.collections, wish.team)
+    talk = await talk_of(visit, wish.conversation, wish.collections, wish.team)
     problem = ended.turn.problem
-    shown = _with(talk, ended, wish.question if problem else "")
+    shown = talk.joined(ended, wish.question if problem else "")
     return _talk_page(visit, shown, problem.status if problem else 200)
 
 
 async def _fragments(visit: Visit, question: Question, wish: Wish) -> AsyncIterator[bytes]:
     """Yield the answer as fragments of the page."""
     try:
-        talk = await _talk(visit, wish.conversation, wish.collections, wish.team)
+        talk = await talk_of(visit, wish.conversation, wish.collections, wish.team)
     except AWAY as exc:
         code = exc.code if isinstance(exc, RecorderError) else "CM-IDE-03"
         turn = replace(question.turn, problem=explain(code))
         yield event(visit.part("parts/alone.html", turn=turn, added=True))
         return
     key, rank = question.turn.key, talk.rank
-    shell = _shell(visit, talk)
+    shell = talk.shell(visit)
     values: dict[str, Any] = {
         **talk.values(visit),
         "key": key,
@@ -342,12 +214,12 @@ async def _end(visit: Visit, wish: Wish, ended: Ended) -> str:
     """Return the fragments that end the stream: the turn as it stays, its sources, the rest."""
     await _written(visit, ended.turn)
     visit = await visit.afresh()
-    talk = await _talk(visit, wish.conversation, wish.collections, wish.team)
-    shown = _with(talk, ended, "")
+    talk = await talk_of(visit, wish.conversation, wish.collections, wish.team)
+    shown = talk.joined(ended)
     values = {
         **shown.values(visit),
         "panel": ended.panel,
         "turn": ended.turn,
         "searching": True,
     }
-    return visit.part("parts/end.html", _shell(visit, shown), **values)
+    return visit.part("parts/end.html", shown.shell(visit), **values)

@@ -6,11 +6,9 @@ import uuid
 import msgspec
 import pytest
 
-from appliance.console.pages.question import CHARACTERS, model_for, ordinary
+from appliance.console.pages.question import CHARACTERS
 from appliance.identity.policy import Budget, Guards
-from appliance.rag.document import Collection
 from tests.console.stand import (
-    ROLES,
     Person,
     Stand,
     found_in,
@@ -209,22 +207,6 @@ def test_a_question_of_the_visit_waits_to_be_sent(clara: Person) -> None:
     page = clara.get("/question?visite=1&q=Qui%20signe%20%3F")
     assert text_of(page, "//textarea") == "Qui signe ?"
     assert "/visite" in values_of(page, "//*[contains(@class, 'visit-bar')]//a/@href")
-
-
-def test_which_model_answers_and_which_collections_are_chosen_beforehand() -> None:
-    from appliance.identity.policy import Model, Policy  # noqa: PLC0415
-    from appliance.identity.principal import Principal  # noqa: PLC0415
-
-    who = Principal("s", "s", frozenset({"utilisateur"}), frozenset(), (), 1)
-    models = {"a": Model("embed"), "b": Model("chat", roles=["rssi"]), "c": Model("chat")}
-    policy = Policy("S", [], ROLES, models, Guards({}, {}))
-    assert model_for(policy, who) == "c"
-    assert model_for(msgspec.structs.replace(policy, default_model="b"), who) == "b"
-    assert model_for(msgspec.structs.replace(policy, models={}), who) == ""
-    high = Collection("x", "X", 2, [], False, 0, 0)  # noqa: FBT003
-    low = Collection("y", "Y", 1, [], False, 0, 0)  # noqa: FBT003
-    assert ordinary([high, low]) == ["y"]
-    assert ordinary([high]) == ["x"]
 
 
 def _events(response: object) -> list[str]:
