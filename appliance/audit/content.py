@@ -19,6 +19,7 @@ import base64
 import hashlib
 import hmac
 from collections.abc import Sequence
+from functools import lru_cache
 from typing import Literal, Self
 
 from cryptography.exceptions import InvalidTag
@@ -186,6 +187,7 @@ def _aad(part: Part) -> bytes:
     return b"casemate/content/v1 " + part.encode()
 
 
+@lru_cache(maxsize=16)
 def _recipient_id(public: bytes) -> bytes:
     return hashlib.sha256(public).digest()[:_ID_BYTES]
 

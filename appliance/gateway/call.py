@@ -161,7 +161,7 @@ class Call:
             self.id, record, caller.subject, caller.key.id if caller.key else "",
             self.conversation, at, terms.model, self.label, terms.collections, self.outcome,
             self.key.encrypt("question", self.question), self.key.encrypt("answer", self.text),
-            public(self.passages), self.citations,
+            public(self.passages) if self.passages else [], self.citations,
         )  # fmt: skip
 
     def ending(self, index: int, leaf: str, *, passages: bool) -> bytes:

@@ -114,6 +114,9 @@ class ChatRequest(msgspec.Struct, forbid_unknown_fields=True, omit_defaults=True
     def text(self) -> str:
         """Return what the commitment and the history hold: the question, or the exchange."""
         if len(self.messages) == 1:
+            content = self.messages[0].content
+            if isinstance(content, str) and not self.messages[0].tool_calls:
+                return content
             return "\n".join(self.messages[0].texts())
         return "\n\n".join(f"{m.role}: " + "\n".join(m.texts()) for m in self.messages)
 
