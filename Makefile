@@ -11,7 +11,7 @@ GATEWAYS ?= 2
 BIN := .venv/bin
 PYTEST := $(BIN)/pytest -p no:cacheprovider
 
-.PHONY: parts-log parts-web help demo smoke test check lint pure database stack bench deep demo-falsify ready-demo ready-test
+.PHONY: parts-log parts-web help demo smoke test check types pure lint bench deep demo-falsify ready-demo ready-test
 help:
 	@sed -n 's/^# \{0,1\}//p' $(firstword $(MAKEFILE_LIST)) | head -2
 	@echo "make demo | test | smoke | check | bench | demo-falsify | deep"
@@ -48,8 +48,13 @@ check:
 	@.ci/setup packages test
 	@.ci/setup venv
 	@.ci/setup assets
-	@.ci/lane lint 300 $(MAKE) lint
-	@.ci/lane pure 120 $(PYTEST) -q -m "not db and not stack"
+	@$(MAKE) -j 2 --output-sync=recurse types pure
+
+types:
+	@.ci/lane types 300 $(MAKE) lint
+
+pure:
+	@.ci/lane pure 240 $(PYTEST) -q -m "not db and not stack and not process"
 
 lint:
 	@$(BIN)/ruff check .

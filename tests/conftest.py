@@ -22,14 +22,17 @@ from appliance.db.migrate import migrate
 
 pytest_plugins = ["tests.recording", "tests.identity_server"]
 
+COSTLY = {"test_piaf.py", "test_recorder_crash.py", "test_recorder.py", "test_client.py"}
 TEMPLATE, COPY = "casemate_test_template", "casemate_test"
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark what needs a database, so that `make check` runs without one."""
+    """Mark what is not pure, so that `make check` ends within two minutes."""
     for item in items:
         if {"server", "identity_database"} & set(getattr(item, "fixturenames", ())):
             item.add_marker("db")
+        if "subprocess" in vars(getattr(item, "module", item)) or item.path.name in COSTLY:
+            item.add_marker("process")
 
 
 def pytest_sessionfinish(session: pytest.Session) -> None:
