@@ -65,14 +65,14 @@ lint:
 test: ready-test
 	@.ci/lane lint 600 $(MAKE) lint
 	@.ci/lane parts 2400 $(MAKE) -j 2 --output-sync=target parts-log parts-web
-	@.ci/lane stack 1800 $(PYTEST) -q -m stack tests/stack
+	@.ci/lane stack 1800 $(PYTEST) -m stack tests/stack tests/site/test_smoke.py
 
 # Two at a time: each starts a database of its own, and both wait for disks more than they compute.
 LOG_TESTS := tests/audit tests/ledger tests/rag tests/db
 parts-log:
-	@$(PYTEST) -q -m "not stack" $(LOG_TESTS)
+	@$(PYTEST) -m "not stack" $(LOG_TESTS)
 parts-web:
-	@$(PYTEST) -q -m "not stack" tests $(LOG_TESTS:%=--ignore=%)
+	@$(PYTEST) -m "not stack" tests $(LOG_TESTS:%=--ignore=%)
 
 bench: ready-test
 	@.ci/setup packages bench
