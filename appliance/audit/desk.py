@@ -225,6 +225,7 @@ class Desk:
         self._ended = True
         self._writer.record(Kind.AUDIT_STOP)
         self._commit()
+        self._writer.volume.sealed.sync()
         await self.checkpoints.make()
 
     async def watch_forever(self) -> None:
@@ -241,6 +242,7 @@ class Desk:
         """Look once."""
         writer = self._writer
         disk = writer.volume.check()
+        writer.volume.sealed.sync()
         self._note_disk(level_of(disk.free, disk.total), disk.free)
         writer.look_at_clocks()
         for request in self._serving.expired(self._loop.time()):

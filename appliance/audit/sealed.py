@@ -2,9 +2,12 @@
 
 A slot has a fixed size, so that one key can be destroyed in place: `u64 index + 1 ‖ u32 CRC-32
 of what follows ‖ u16 length ‖ sealed key ‖ zeros`, big-endian; a slot of zeros is free. Slots
-are written before the record of the leaf that they belong to, and made durable with it, in the
-order of the log: they are found by bisection. After a crash, slots of leaves that are not in
-the journal are freed.
+are in the order of the log: they are found by bisection.
+
+A slot is written before the record of its leaf, and durable within a second of it: the content
+that it opens is written behind too (decision 0040). A process that is killed loses no key; a
+power cut loses those of its last second, and may leave holes, which the next start closes. It
+also frees the slots of leaves that are not in the journal.
 """
 
 import struct
@@ -65,6 +68,18 @@ class _Indexes(Sequence[int]):
         return (_INDEX.unpack(found)[0] or 1 << 64) - 1
 
 
+def _ascending(slots: Sequence[bytes], size: int) -> list[bytes]:
+    """Return the slots in use, without what a power cut left of others."""
+    kept: list[bytes] = []
+    last = 0
+    for slot in slots:
+        number = _INDEX.unpack_from(slot)[0] if len(slot) == SLOT_BYTES else 0
+        if last < number <= size:
+            kept.append(slot)
+            last = number
+    return kept
+
+
 class SealedKeys:
     """The store of one log. Written by the recorder only."""
 
@@ -72,6 +87,7 @@ class SealedKeys:
         """Open the folder; `recover` comes before the first write."""
         self.files = segments.Segments(folder, size // SLOT_BYTES * SLOT_BYTES)
         self._slots: list[tuple[int, bytes]] = []  # not written yet
+        self._unsynced = False
 
     def recover(self, size: int) -> None:
         """Free the slots of leaves that did not become durable.
@@ -86,27 +102,43 @@ class SealedKeys:
         firsts = self.files.firsts()
         if not firsts:
             raise FormatError("the store of content keys has no segment")
-        first = firsts[-1]
-        used = bisect_left(_Indexes(self.files, first), size)
-        self.files.resume(first, (used + 1) * SLOT_BYTES)
+        data = self.files.read(firsts[-1])
+        slots = [data[at : at + SLOT_BYTES] for at in range(SLOT_BYTES, len(data), SLOT_BYTES)]
+        kept = _ascending(slots, size)
+        whole = next((n for n, slot in enumerate(kept) if slot is not slots[n]), len(kept))
+        self.files.resume(firsts[-1], (whole + 1) * SLOT_BYTES)
+        if whole < len(kept):
+            self.files.write(b"".join(kept[whole:]))
+            self.files.sync()
 
     def add(self, index: int, sealed: bytes) -> None:
-        """Take a key; indexes ascend. It is durable after `write`."""
+        """Take a key; indexes ascend."""
         self._slots.append((index, encode(index, sealed)))
 
     def write(self) -> None:
-        """Make durable what was taken, if anything was.
+        """Write what was taken. It is durable after `sync`.
 
         Raises:
             OSError: See `segments`.
         """
         while self._slots:
             if not self.files.fits(SLOT_BYTES):
+                self.sync()  # only the last segment may have holes
                 self.files.roll(self._slots[0][0], _HEADER)
             fit = (self.files.limit - self.files.end) // SLOT_BYTES
             self.files.write(b"".join([slot for _, slot in self._slots[:fit]]))
-            self.files.sync()
+            self._unsynced = True
             del self._slots[:fit]
+
+    def sync(self) -> None:
+        """Make durable what was written.
+
+        Raises:
+            OSError: See `segments`.
+        """
+        if self._unsynced:
+            self.files.sync()
+            self._unsynced = False
 
     def read(self, index: int) -> bytes:
         """Return the key that came with a leaf.

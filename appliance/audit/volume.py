@@ -169,7 +169,7 @@ class Volume:
         return _leaves(self._files, last, start)
 
     def append(self, leaves: Sequence[bytes]) -> None:
-        """Make `leaves` durable together, and the content keys written before.
+        """Make `leaves` durable together, once the content keys are written.
 
         Raises:
             OSError: What reached the disk is unknown: the process has to end.

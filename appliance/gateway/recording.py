@@ -87,8 +87,8 @@ class Recording:
             place = await self.recorder.append(event, sealed)
         finally:
             self.running.discard(call)
-        if content:
-            self._history.put(call.row(place.index, time.time()))
+        if content:  # encrypted once the answer is on its way
+            asyncio.get_running_loop().call_soon(self._keep, call, place.index, time.time())
         return place
 
     async def note(self, event: Event) -> Place:
@@ -108,6 +108,9 @@ class Recording:
         """Write the summaries that are due."""
         for event in self.refusals.due(time.monotonic(), last=last):
             self.tell(event)
+
+    def _keep(self, call: Call, record: int, at: float) -> None:
+        self._history.put(call.row(record, at))
 
     def _minute(self) -> Ephemeral:
         now = time.monotonic()

@@ -1,12 +1,13 @@
 import asyncio
 import os
+from pathlib import Path
 
 import pytest
 
 from appliance.audit import volume
 from appliance.audit.desk import Desk
 from appliance.audit.event import Fact, Kind, Terminal, fact
-from appliance.audit.frame import Attach
+from appliance.audit.frame import Append, Attach
 from appliance.audit.volume import Disk
 from appliance.settings import RecorderSettings
 from tests.audit.desks import (  # noqa: F401
@@ -150,5 +151,28 @@ def test_no_room_for_a_segment_is_no_end(
         client.events(completion(1), ref=2)
         await turn()
         assert client.codes() == ["", ""]
+
+    served(recorder_settings, work)
+
+
+def test_content_keys_are_durable_within_a_tick(
+    recorder_settings: RecorderSettings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def work(tested: Desk, _: Parts) -> None:
+        synced: list[str] = []
+
+        def sync(fd: int) -> None:
+            synced.append(Path(f"/proc/self/fd/{fd}").readlink().parent.name)
+
+        monkeypatch.setattr(os, "fdatasync", sync)
+        client = Client(tested)
+        client.events(intent(1))
+        await turn()
+        ending = completion(1, content="sealed")
+        client.ask(Append([ending], 2, {ending.id: b"key"}))
+        await turn()
+        assert synced == ["journal", "journal"]
+        tested.tick()
+        assert synced == ["journal", "journal", "sealed"]
 
     served(recorder_settings, work)

@@ -1,3 +1,4 @@
+import os
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -70,6 +71,69 @@ def test_keys_of_leaves_that_did_not_become_durable_are_freed(folder: Path, size
     again.write()
     assert again.read(1000) == b"next"
     again.files.close()
+
+
+@pytest.mark.usefixtures("keys")
+@pytest.mark.parametrize("holes", [{0}, {1}, {0, 2}, {1, 2}, {3}, {0, 1, 2, 3}])
+def test_holes_that_a_power_cut_left_are_closed(folder: Path, holes: set[int]) -> None:
+    path, last = folder / "0000000000000051", [51, 80, 300, 301]
+    data = bytearray(path.read_bytes())
+    for hole in holes:
+        data[(hole + 1) * SLOT_BYTES : (hole + 2) * SLOT_BYTES] = bytes(SLOT_BYTES)
+    path.write_bytes(data)
+    again = SealedKeys(folder, SIZE)
+    again.recover(302)
+    again.add(1000, b"next")
+    again.write()
+    for n, index in enumerate(last):
+        if n in holes:
+            with pytest.raises(VerificationError, match="no content key"):
+                again.read(index)
+        else:
+            assert again.read(index) == key(index)
+    assert again.read(50) == key(50)
+    assert again.read(1000) == b"next"
+    again.files.close()
+
+
+def test_what_was_written_is_synced_once(
+    keys: SealedKeys, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    synced: list[int] = []
+    monkeypatch.setattr(os, "fdatasync", synced.append)
+    keys.sync()
+    assert len(synced) == 1
+    keys.sync()
+    assert len(synced) == 1
+    keys.add(400, b"next")
+    keys.write()
+    keys.sync()
+    assert len(synced) == 2
+
+
+def test_a_segment_is_durable_before_the_next_one(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    keys = SealedKeys(folder, SIZE)
+    keys.recover(0)
+    calls: list[str] = []
+    real_sync, real_roll = keys.files.sync, keys.files.roll
+
+    def sync() -> None:
+        calls.append("sync")
+        real_sync()
+
+    def roll(first: int, head: bytes) -> None:
+        calls.append("roll")
+        real_roll(first, head)
+
+    monkeypatch.setattr(keys.files, "sync", sync)
+    monkeypatch.setattr(keys.files, "roll", roll)
+    for index in range(10):
+        keys.add(index, key(index))
+        keys.write()
+    assert calls == ["sync", "roll"]
+    keys.files.close()
 
 
 def test_a_damaged_slot_is_no_key(keys: SealedKeys, folder: Path) -> None:
