@@ -79,6 +79,9 @@ bench: ready-test
 	@.ci/setup litellm
 	@.ci/lane bench 3000 $(BIN)/python -m bench.run
 
-# Everything too long for each change; its result is committed with date and machine.
+# Everything too long for each change; build/deep.json is committed as docs/results/deep-DATE.json.
 deep: ready-test
-	@CASEMATE_KILLS=50 .ci/lane deep 7200 $(PYTEST) -q -m stack tests/stack
+	@rm -f build/deep.json
+	@code=0; CASEMATE_KILLS=$${CASEMATE_KILLS:-50} CASEMATE_RESULTS=$(CURDIR)/build/deep.json \
+	  .ci/lane deep 7200 $(PYTEST) -q -m stack tests/stack || code=$$?; \
+	  cat build/deep.json; exit $$code

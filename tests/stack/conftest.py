@@ -22,6 +22,7 @@ from appliance.site.account import Account
 from appliance.site.demo import SAMPLE
 from appliance.site.folder import Folder
 from appliance.site.programs import CASEMATE
+from tests.stack import results
 
 START = 300  # seconds until ready, Keycloak's build included
 VECTORS = 600  # seconds until the embedder answers
@@ -115,6 +116,12 @@ def processes_below(folder: Path) -> list[str]:
             if str(folder) in line:
                 found.append(line)
     return found
+
+
+def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
+    """Keep how the run ended, for `make deep`."""
+    figures = {"run": session.testscollected, "failed": session.testsfailed, "exit": exitstatus}
+    results.record("tests", figures)
 
 
 @pytest.fixture(scope="session")

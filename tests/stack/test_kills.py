@@ -24,6 +24,7 @@ from aiohttp import web
 from appliance.audit.client import RecorderClient
 from appliance.site.store import progress
 from appliance.site.visitor import VisitError, Visitor
+from tests.stack import results
 from tests.stack.running import Json, Running, children, running
 
 pytestmark = [pytest.mark.stack, pytest.mark.timeout(3600)]
@@ -236,7 +237,6 @@ def is_terminal(kind: str) -> bool:
 
 
 def test_nothing_acknowledged_is_lost_when_parts_die_under_load(stack: Running) -> None:
-    draw = random.Random(SEED)  # noqa: S311 - which part dies
     print(f"seed {SEED}, {KILLS} kills")  # noqa: T201 - to draw the same again
 
     async def main() -> None:
@@ -244,28 +244,53 @@ def test_nothing_acknowledged_is_lost_when_parts_die_under_load(stack: Running) 
         async with counted_engine(stack, load):
             await await_recovery(stack, load, "parser", 0)
             clients = [asyncio.create_task(load.run()) for _ in range(CLIENTS)]
-            killed: list[tuple[str, float]] = []
-            for number in range(KILLS):
-                part = PARTS[number] if number < len(PARTS) else draw.choice(PARTS)
-                if number % 3 == 0:
-                    await deposit(stack, 1000 + number, 50)
-                await asyncio.sleep(draw.uniform(0.2, 1.5))
-                before = 0 if part == "parser" else stack.pid(part)
-                await kill(stack, part, number)
-                killed.append((part, await await_recovery(stack, load, part, before)))
+            killed = await kill_parts(stack, load)
             load.over = True
             await asyncio.gather(*clients)
-            report(load, killed)
-            check(load, await settled(stack))
-        await all_read(stack)
+            found = await settled(stack)
+        verdict = "broken"
+        try:
+            check(load, found)
+            await all_read(stack)
+            verdict = "kept"
+        finally:
+            report(load, killed, found, verdict)
 
     asyncio.run(main())
 
 
-def report(load: Load, killed: list[tuple[str, float]]) -> None:
-    for part, seconds in killed:
-        print(f"{part:10} back after {seconds:5.1f} s")  # noqa: T201 - figures of `make deep`
+async def kill_parts(stack: Running, load: Load) -> list[tuple[str, float]]:
+    """Kill each part once, then parts at random; return which, and the seconds to be back."""
+    draw = random.Random(SEED)  # noqa: S311 - which part dies
+    killed: list[tuple[str, float]] = []
+    for number in range(KILLS):
+        part = PARTS[number] if number < len(PARTS) else draw.choice(PARTS)
+        if number % 3 == 0:
+            await deposit(stack, 1000 + number, 50)
+        await asyncio.sleep(draw.uniform(0.2, 1.5))
+        before = 0 if part == "parser" else stack.pid(part)
+        await kill(stack, part, number)
+        killed.append((part, await await_recovery(stack, load, part, before)))
+    return killed
+
+
+def report(
+    load: Load, killed: list[tuple[str, float]], found: list[bytes], verdict: str
+) -> None:
+    """Print the figures, and keep them for `make deep`."""
+    back = {part: [round(s, 1) for name, s in killed if name == part] for part in PARTS}
+    for part, seconds in back.items():
+        print(f"{part:10} {len(seconds)} kills, back after {seconds} s")  # noqa: T201
     print(f"{len(load.acknowledged)} acknowledged, {dict(load.statuses)}")  # noqa: T201
+    types = Counter(json.loads(leaf)["event"]["type"] for leaf in found)
+    figures = {
+        "seed": SEED, "kills": len(killed), "seconds_to_be_back": back,
+        "longest_seconds": round(max(s for _, s in killed), 1), "goal_seconds": RECOVERY,
+        "acknowledged": len(load.acknowledged), "answers": dict(load.statuses),
+        "upstream_calls": load.upstream, "records": dict(types.most_common()),
+        "verdict": verdict,
+    }  # fmt: skip
+    results.record("kills", figures)
 
 
 def check(load: Load, found: list[bytes]) -> None:
