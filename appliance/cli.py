@@ -7,19 +7,16 @@ An uncaught exception would exit with 1 too: systemd could not tell the two apar
 
 import logging
 import sys
-from enum import StrEnum
 from importlib import import_module
 from pathlib import Path
 from typing import Any
 
 import typer
-from pydantic import BaseModel
 from typer.core import TyperGroup
 from typer.main import get_command
 
-from appliance import settings as models
 from appliance.errors import ApplianceError
-from appliance.settings import load
+from appliance.settings import MODELS, Part, load
 
 log = logging.getLogger(__name__)
 EXIT_REFUSED, EXIT_DEFECT = 1, 70  # EX_SOFTWARE of sysexits.h
@@ -57,18 +54,6 @@ class Domains(TyperGroup):
         )
 
 
-class Part(StrEnum):
-    """A process with a settings file."""
-
-    GATEWAY, CONSOLE, WORKER = "gateway", "console", "worker"
-    ENGINE, RECORDER = "engine", "recorder"
-
-
-MODELS: dict[Part, type[BaseModel]] = {
-    Part.GATEWAY: models.GatewaySettings, Part.CONSOLE: models.ConsoleSettings,
-    Part.WORKER: models.WorkerSettings, Part.ENGINE: models.EngineSettings,
-    Part.RECORDER: models.RecorderSettings,
-}  # fmt: skip
 app = typer.Typer(
     cls=Domains, no_args_is_help=True, pretty_exceptions_enable=False, add_completion=False
 )

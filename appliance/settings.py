@@ -5,6 +5,7 @@ Nothing else reads configuration. A secret is the path of a file, never a value.
 
 import tomllib
 from collections.abc import Mapping
+from enum import StrEnum
 from pathlib import Path
 from typing import TypeVar
 
@@ -219,6 +220,74 @@ class ApplySettings(_Strict):
     """Demo only: accounts, passwords and one-time code secrets, for their owner's eyes."""
 
 
+class KeycloakSettings(_Strict):
+    """Keys of `keycloak.toml`: how `casemate site keycloak` sets up Keycloak on a site."""
+
+    archive: Path
+    """The distribution in the verified release (tar.gz)."""
+
+    homes: Path
+    """Folder of the built homes; the one in use is named `current`."""
+
+    configuration: Path
+    """File with Keycloak's own settings and secrets, read by root alone (credential)."""
+
+    origin: str
+    """Public origin of the users' front end."""
+
+    admin_origin: str
+    """Public origin of the administrators' front end."""
+
+    port: PositiveInt = 8080
+    """On 127.0.0.1."""
+
+    management_port: PositiveInt = 9000
+    """On 127.0.0.1: health and metrics."""
+
+    database_port: PositiveInt = 5432
+    """Of PostgreSQL on 127.0.0.1."""
+
+    database_secret: Path
+    """Password of the role `keycloak` in PostgreSQL."""
+
+    bootstrap_secret: Path
+    """Secret of the temporary client of the first start."""
+
+
+class FrontSettings(_Strict):
+    """Keys of `front.toml`: how `casemate site front` sets up haproxy on a site."""
+
+    configuration: Path
+    """File that haproxy reads."""
+
+    pages: Path
+    """Folder of the answers that haproxy gives by itself."""
+
+    certificates: Path
+    """Folder of `users.pem` and `admin.pem` (chain and key), delivered as credentials."""
+
+    users: str
+    """Address and port of the users' front end, such as `192.0.2.1:443`."""
+
+    admin: str
+    """Address and port of the administrators' front end."""
+
+    cards: Path | None = None
+    """Authority of the administrators' cards (PEM); None where they have none."""
+
+    inside: Path
+    """Unix socket on which our own processes reach the gateways."""
+
+    gateways: Mapping[str, Path]
+    """Name of a gateway worker to its Unix socket."""
+
+    console: Path
+    """Unix socket of the console."""
+
+    identity: str = "127.0.0.1:8080"
+    """Address and port of Keycloak."""
+
+
 class RecorderSettings(_Strict):
     """Keys of `recorder.toml`, the settings of the recorder."""
 
@@ -253,6 +322,20 @@ class RecorderSettings(_Strict):
     """Size of a segment of the journal, written ahead with zeros."""
 
 
+class Part(StrEnum):
+    """A process, or a command of the site, with a settings file."""
+
+    GATEWAY, CONSOLE, WORKER = "gateway", "console", "worker"
+    ENGINE, RECORDER = "engine", "recorder"
+    IDENTITY, APPLY, KEYCLOAK, FRONT = "identity", "apply", "keycloak", "front"
+
+
+MODELS: dict[Part, type[BaseModel]] = {
+    Part.GATEWAY: GatewaySettings, Part.CONSOLE: ConsoleSettings, Part.WORKER: WorkerSettings,
+    Part.ENGINE: EngineSettings, Part.RECORDER: RecorderSettings,
+    Part.IDENTITY: ProvisionSettings, Part.APPLY: ApplySettings,
+    Part.KEYCLOAK: KeycloakSettings, Part.FRONT: FrontSettings,
+}  # fmt: skip
 Model = TypeVar("Model", bound=BaseModel)
 
 
