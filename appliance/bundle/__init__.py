@@ -1,0 +1,1 @@
+"""Bundles: what enters a site. Built on a connected machine, carried, proved on arrival."""
