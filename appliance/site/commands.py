@@ -12,8 +12,15 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from appliance.settings import ApplySettings, load
-from appliance.site import account, keycloak
+from appliance.db.bootstrap import bootstrap
+from appliance.settings import (
+    ApplySettings,
+    FrontSettings,
+    KeycloakSettings,
+    load,
+    read_secret,
+)
+from appliance.site import account, credentials, keycloak, setup
 from appliance.site import demo as embedded
 from appliance.site import smoke as smoking
 from appliance.site.apply import apply, read_accounts, read_declared
@@ -21,17 +28,15 @@ from appliance.site.demo import SAMPLE, Wish, prepared, running
 from appliance.site.folder import Folder
 from appliance.site.machine import held
 from appliance.site.postgres import system_user
+from appliance.site.store import make_identity_database
 from appliance.site.welcome import welcome
 
 demo = typer.Typer(no_args_is_help=True, help="The whole appliance on this machine.")
 site = typer.Typer(no_args_is_help=True, help="The declared site.")
 
+AsJson = Annotated[bool, typer.Option("--json", help="Answer in JSON.")]
+SettingsFile = Annotated[Path, typer.Option(help="Settings file.")]
 Directory = Annotated[Path, typer.Option("--dir", help="Folder of the stack.")]
-
-
-@site.callback()
-def _group() -> None:
-    """Keep `apply` a subcommand, alone as it is."""
 
 
 @site.command("apply")
@@ -39,13 +44,56 @@ def apply_site(
     declared: Annotated[Path, typer.Argument(help="The declared site: site.toml.")],
     *,
     settings: Annotated[Path, typer.Option(help="Settings file: apply.toml.")],
-    as_json: Annotated[bool, typer.Option("--json", help="Answer in JSON.")] = False,
+    as_json: AsJson = False,
 ) -> None:
     """Make the site be what is declared; a second call changes nothing."""
     changes = asyncio.run(apply(read_declared(declared), load(settings, ApplySettings)))
     typer.echo(
         json.dumps({"changes": changes}) if as_json else "\n".join(changes) or "unchanged"
     )
+
+
+@site.command("secrets")
+def make_secrets(
+    folder: Annotated[Path, typer.Argument(help="Folder of the secrets.", file_okay=False)],
+    names: Annotated[list[str], typer.Argument(help="Secrets that have to be there.")],
+    *,
+    as_json: AsJson = False,
+) -> None:
+    """Make the secrets that are missing; print their names, never themselves."""
+    _say_changes(credentials.make(folder, names), as_json=as_json)
+
+
+@site.command("database")
+def make_databases(
+    server: Annotated[str, typer.Option(help="Connection string of a superuser.")],
+    password: Annotated[Path, typer.Option(help="File with Keycloak's own password.")],
+    *,
+    as_json: AsJson = False,
+) -> None:
+    """Make roles and databases where they are missing, Keycloak's too."""
+    changes = bootstrap(server, "casemate")
+    secret = read_secret(password).decode()
+    changes += make_identity_database(server, keycloak.DATABASE, secret)
+    _say_changes(changes, as_json=as_json)
+
+
+@site.command("keycloak")
+def set_up_keycloak(settings: SettingsFile, *, as_json: AsJson = False) -> None:
+    """Build Keycloak from the release and write its settings; keycloak.toml."""
+    _say_changes(setup.set_up_keycloak(load(settings, KeycloakSettings)), as_json=as_json)
+
+
+@site.command("front")
+def set_up_front(settings: SettingsFile, *, as_json: AsJson = False) -> None:
+    """Write the settings of haproxy, once haproxy accepts them; front.toml."""
+    _say_changes(setup.set_up_front(load(settings, FrontSettings)), as_json=as_json)
+
+
+def _say_changes(changes: list[str], *, as_json: bool) -> None:
+    """Print what was changed; for people, nothing when nothing was."""
+    if as_json or changes:
+        typer.echo(json.dumps({"changes": changes}) if as_json else "\n".join(changes))
 
 
 @demo.command("code")

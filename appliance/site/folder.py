@@ -5,22 +5,13 @@ thrown away whole. Ports are kept between starts: the issuer of tokens holds one
 """
 
 import json
-import os
-import secrets
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
-
+from appliance.site import credentials
 from appliance.site.machine import free_ports, is_free
 
-SECRETS = (
-    "site-secret",  # digests of application keys, cache salts
-    "session-key",  # sessions of the console
-    "object-key",  # originals of documents
-)
-PASSWORDS = ("console-client", "worker-client", "provision-client", "bootstrap", "database")
 PRIVATE_PORTS = ("postgres", "keycloak", "management")
 
 
@@ -120,35 +111,10 @@ def prepare(root: Path) -> Folder:
         path.mkdir(parents=True, exist_ok=True)
     for path in (folder.log, folder.last_signed, folder.credentials):
         path.mkdir(mode=0o700, exist_ok=True)
-    for name in SECRETS:
-        _write_once(folder.secret(name), secrets.token_bytes(32))
-    for name in PASSWORDS:
-        _write_once(folder.secret(name), secrets.token_urlsafe(32).encode())
-    _make_history_key(folder)
+    credentials.make(folder.credentials, credentials.NAMES, 0o600)
     for stale in folder.run.glob("*.sock"):
         stale.unlink()
     return folder
-
-
-def _make_history_key(folder: Folder) -> None:
-    """Make the pair that seals and opens the owners' history: raw X25519 keys."""
-    if not folder.secret("history-key").exists():
-        key = X25519PrivateKey.generate()
-        _write_once(folder.secret("history-key.pub"), key.public_key().public_bytes_raw())
-        _write_once(folder.secret("history-key"), key.private_bytes_raw())
-
-
-def _write_once(path: Path, content: bytes) -> None:
-    """Make a file that only its owner reads, unless it exists. It is whole or absent."""
-    if path.exists():
-        return
-    fresh = path.with_name(f".{path.name}.{os.getpid()}")
-    descriptor = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    with os.fdopen(descriptor, "wb") as file:
-        file.write(content)
-        file.flush()
-        os.fsync(descriptor)
-    fresh.rename(path)
 
 
 def choose_ports(folder: Folder, front: int) -> Mapping[str, int]:

@@ -25,6 +25,16 @@ _TEMPLATES = Environment(
 
 
 @dataclass(frozen=True, slots=True)
+class Administration:
+    """The administrators' front end: all of Keycloak and nothing else, with TLS."""
+
+    bind: str  # address and port, such as 192.0.2.1:8443
+    port: int  # public
+    certificate: str  # PEM file, or an environment variable's words
+    cards: str | None = None  # PEM file of the authority of their cards; None: they have none
+
+
+@dataclass(frozen=True, slots=True)
 class Front:
     """What the front joins. Sockets are absolute paths."""
 
@@ -36,19 +46,15 @@ class Front:
     identity: str  # address and port of Keycloak
     pages: str  # folder of the answers that haproxy gives by itself, see `answers`
     certificate: str | None = None  # PEM file; None only on the loopback
+    inside_mode: str = "600"  # of the socket inside; on a site its folder's group reads too
+    admin: Administration | None = None  # a site has one
 
 
 def render(front: Front) -> str:
     """Return the configuration of haproxy."""
     return _TEMPLATES.get_template("haproxy.cfg.j2").render(
-        bind=front.bind,
-        port=front.port,
-        inside=front.inside,
+        front=front,
         gateways=[{"name": name, "socket": path} for name, path in front.gateways.items()],
-        console=front.console,
-        identity=front.identity,
-        pages=front.pages,
-        certificate=front.certificate,
     )
 
 

@@ -155,54 +155,91 @@ def install(cache: Path, lock: Path = LOCK) -> Path:
     cache.mkdir(parents=True, exist_ok=True)
     with _alone(cache / "keycloak.lock"):
         binary = locked(lock)
-        home = cache / f"keycloak-{binary.version}-{_recipe(binary)}"
+        home = cache / f"keycloak-{binary.version}-{recipe(binary.sha256)}"
         if (done := home / "built").exists():
             put_theme(home)
             return home
-        shutil.rmtree(home, ignore_errors=True)
-        with tarfile.open(fetch(cache, lock)) as tar:
-            # Debian 12's Python 3.11.2 has no filters; the archive's digest was checked.
-            if data_filter := getattr(tarfile, "data_filter", None):
-                tar.extraction_filter = data_filter
-            tar.extractall(home.with_suffix(".new"))  # noqa: S202
-        next(home.with_suffix(".new").iterdir()).rename(home)
-        home.with_suffix(".new").rmdir()
-        (home / "conf" / "keycloak.conf").write_text(BUILD)
-        environment = {"JAVA": str(find_java()), "PATH": "/usr/bin:/bin"}
-        _run([str(home / "bin" / "kc.sh"), "build"], "Keycloak cannot be built", environment)
+        make_home(fetch(cache, lock), home)
         put_theme(home)
         done.touch()
     return home
 
 
-def _recipe(binary: Binary) -> str:
-    """Return what changes with anything that the built home is made of."""
-    return hashlib.sha256(f"{binary.sha256}\n{BUILD}".encode()).hexdigest()[:12]
+def make_home(archive: Path, home: Path) -> None:
+    """Unpack and build a home, from an archive whose digest was checked.
+
+    Raises:
+        KeycloakError: The build fails, or there is no Java.
+    """
+    unpacked = home.with_suffix(".new")
+    for left in (home, unpacked):
+        shutil.rmtree(left, ignore_errors=True)
+    with tarfile.open(archive) as tar:
+        # Debian 12's Python 3.11.2 has no filters.
+        if data_filter := getattr(tarfile, "data_filter", None):
+            tar.extraction_filter = data_filter
+        tar.extractall(unpacked)  # noqa: S202
+    next(unpacked.iterdir()).rename(home)
+    unpacked.rmdir()
+    (home / "conf" / "keycloak.conf").write_text(BUILD)
+    environment = {"JAVA": str(find_java()), "PATH": "/usr/bin:/bin"}
+    _run([str(home / "bin" / "kc.sh"), "build"], "Keycloak cannot be built", environment)
 
 
-def put_theme(home: Path) -> None:
+def recipe(sha256: str) -> str:
+    """Return what changes with anything that the home of an archive is made of."""
+    return hashlib.sha256(f"{sha256}\n{BUILD}".encode()).hexdigest()[:12]
+
+
+def put_theme(home: Path) -> bool:
     """Write the login pages into a home; an instance shows them from its next start on.
 
-    One sheet is made of the console's and the theme's own, named after its content.
+    One sheet is made of the console's and the theme's own, named after its content. Return
+    whether anything was written.
     """
+    wanted = _theme()
+    theme = home / "themes" / "casemate" / "login"
+    found = {path: path.read_bytes() for path in theme.rglob("*") if path.is_file()}
+    if found == {theme / name: content for name, content in wanted.items()}:
+        return False
+    shutil.rmtree(theme, ignore_errors=True)
+    for name, content in wanted.items():
+        (theme / name).parent.mkdir(parents=True, exist_ok=True)
+        (theme / name).write_bytes(content)
+    return True
+
+
+def _theme() -> dict[str, bytes]:
+    """Return the files of the theme, name to content."""
     own = Path(__file__).parent / "theme" / "login"
     static = Path(__file__).parents[1] / "console" / "static"
     sheets = [static / f"{name}.css" for name in SHEETS] + [own / "theme.css"]
-    sheet = "\n".join(path.read_text("utf-8") for path in sheets)
-    name = f"css/casemate-{hashlib.sha256(sheet.encode()).hexdigest()[:12]}.css"
-    theme = home / "themes" / "casemate" / "login"
-    for part in ("messages", "resources/css", "resources/img"):
-        (theme / part).mkdir(parents=True, exist_ok=True)
-    (theme / "resources" / name).write_text(sheet, "utf-8")
-    shutil.copyfile(static / "icon.svg", theme / "resources" / "img" / "icon.svg")
-    for path in (own / "template.ftl", *own.glob("messages/*")):
-        shutil.copyfile(path, theme / path.relative_to(own))
+    sheet = "\n".join(path.read_text("utf-8") for path in sheets).encode()
+    name = f"css/casemate-{hashlib.sha256(sheet).hexdigest()[:12]}.css"
     properties = (own / "theme.properties").read_text("utf-8")
-    (theme / "theme.properties").write_text(properties.replace("${stylesheet}", name), "utf-8")
+    copied = (own / "template.ftl", *own.glob("messages/*"))
+    return {
+        f"resources/{name}": sheet,
+        "resources/img/icon.svg": (static / "icon.svg").read_bytes(),
+        "theme.properties": properties.replace("${stylesheet}", name).encode(),
+        **{str(path.relative_to(own)): path.read_bytes() for path in copied},
+    }
 
 
 def configure(instance: Instance, password: str, *, bootstrap: str = "") -> Path:
     """Write the configuration file of an instance, for its owner's eyes, and return its path.
+
+    Arguments as `configuration`.
+    """
+    instance.directory.mkdir(parents=True, exist_ok=True)
+    instance.configuration.touch(mode=0o600)
+    instance.configuration.chmod(0o600)
+    instance.configuration.write_text(configuration(instance, password, bootstrap=bootstrap))
+    return instance.configuration
+
+
+def configuration(instance: Instance, password: str, *, bootstrap: str = "") -> str:
+    """Return the settings of an instance, one on each line; they hold secrets.
 
     Args:
         instance: Addresses and ports.
@@ -235,11 +272,7 @@ def configure(instance: Instance, password: str, *, bootstrap: str = "") -> Path
     if bootstrap:
         lines.append(f"bootstrap-admin-client-id={BOOTSTRAP_CLIENT}")
         lines.append(f"bootstrap-admin-client-secret={bootstrap}")
-    instance.directory.mkdir(parents=True, exist_ok=True)
-    instance.configuration.touch(mode=0o600)
-    instance.configuration.chmod(0o600)
-    instance.configuration.write_text("\n".join(lines) + "\n")
-    return instance.configuration
+    return "\n".join(lines) + "\n"
 
 
 def command(home: Path, instance: Instance) -> list[str]:

@@ -6,23 +6,36 @@ import psycopg
 from psycopg import sql
 from psycopg.rows import class_row
 
+from appliance.site import scram
 
-def make_identity_database(server: str, name: str, password: str) -> None:
-    """Make the role and the database of Keycloak where they are missing; set the password.
+
+def make_identity_database(server: str, name: str, password: str) -> list[str]:
+    """Make the role and the database of Keycloak where they are missing; return the changes.
+
+    The password itself is not sent: a statement that fails could be logged.
 
     Args:
         server: Connection string of a superuser.
         name: Of both.
         password: With which Keycloak connects, by TCP and scram.
     """
-    role = sql.Identifier(name)
+    role, changes = sql.Identifier(name), list[str]()
     with psycopg.connect(server, autocommit=True) as conn:
-        if not conn.execute("SELECT FROM pg_roles WHERE rolname = %s", [name]).rowcount:
+        found = conn.execute("SELECT rolpassword FROM pg_authid WHERE rolname = %s", [name])
+        if (row := found.fetchone()) is None:
             conn.execute(sql.SQL("CREATE ROLE {} LOGIN").format(role))
-        secret = sql.Literal(password)
-        conn.execute(sql.SQL("ALTER ROLE {} PASSWORD {}").format(role, secret))
+            changes.append(f"role {name}")
+        if row is None or not scram.matches(row[0], password):
+            made = conn.pgconn.encrypt_password(
+                password.encode(), name.encode(), b"scram-sha-256"
+            )
+            verifier = sql.Literal(made.decode())
+            conn.execute(sql.SQL("ALTER ROLE {} PASSWORD {}").format(role, verifier))
+            changes.append(f"password of {name}")
         if not conn.execute("SELECT FROM pg_database WHERE datname = %s", [name]).rowcount:
             conn.execute(sql.SQL("CREATE DATABASE {} OWNER {}").format(role, role))
+            changes.append(f"database {name}")
+    return changes
 
 
 def version(server: str) -> str:

@@ -5,7 +5,7 @@ import subprocess
 from dataclasses import replace
 from pathlib import Path
 
-from appliance.site.haproxy import Front, answers, render
+from appliance.site.haproxy import Administration, Front, answers, render
 
 FRONT = Front(
     bind="127.0.0.1:18999",
@@ -60,3 +60,49 @@ def test_what_haproxy_says_by_itself_is_a_503_page_or_an_openai_error() -> None:
     assert render(FRONT).count("503-api.http") == 3
     for head, _, text in (page, body):
         assert f"content-length: {len(text)}\r\n".encode() in head
+
+
+ADMIN = Administration("127.0.0.1:18998", 18998, "/etc/admin.pem", cards="/etc/cards.pem")
+
+
+def parts(text: str) -> dict[str, str]:
+    """Return the sections of a configuration by their first line."""
+    found: dict[str, str] = {}
+    for block in text.split("\n\n"):
+        for line in block.splitlines():
+            if line and not line.startswith(("#", " ")):
+                found[line] = block
+    return found
+
+
+def test_a_site_has_a_front_of_administrators_and_the_demo_has_none() -> None:
+    assert "frontend admin" not in render(FRONT)
+    assert "ssl_c_der" not in render(replace(FRONT, admin=replace(ADMIN, cards=None)))
+
+
+def test_the_users_front_leads_to_no_other_realm_than_the_sites() -> None:
+    text = render(replace(FRONT, certificate="/etc/site.pem", admin=ADMIN))
+    user = parts(text)["frontend user"]
+
+    assert "acl identity_public path_beg /auth/realms/casemate/ /auth/resources/\n" in user
+    assert "deny deny_status 404 if identity !identity_public" in user
+    assert "casemate-admin" not in user
+    assert "SSL_CLIENT_CERT" not in user
+
+
+def test_the_administrators_front_is_keycloak_alone_and_asks_for_a_card() -> None:
+    admin = parts(render(replace(FRONT, admin=ADMIN)))["frontend admin"]
+
+    assert "ssl crt /etc/admin.pem ssl-min-ver TLSv1.3" in admin
+    assert "ca-file /etc/cards.pem verify optional" in admin
+    assert "deny deny_status 404 unless { path_beg /auth/ }" in admin
+    assert "default_backend identity" in admin
+    assert "use_backend" not in admin
+    # What a client sends is taken away before the front says what it saw.
+    taken, set_ = admin.index("del-header ^(ssl"), admin.index("set-header SSL_CLIENT_CERT")
+    assert taken < set_
+
+
+def test_the_socket_inside_is_its_folders_groups_on_a_site() -> None:
+    assert "bind unix@/run/casemate/inside.sock mode 600\n" in render(FRONT)
+    assert "inside.sock mode 660\n" in render(replace(FRONT, inside_mode="660"))
