@@ -14,7 +14,6 @@ import itertools
 import secrets
 import time
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar, cast
 
@@ -70,8 +69,7 @@ class RefusedError(ApplianceError):
         self.code = code
 
 
-@dataclass(slots=True, eq=False)
-class _Waiting:
+class _Waiting(msgspec.Struct, eq=False):
     """What has no answer."""
 
     message: Event | Question
@@ -276,8 +274,8 @@ class RecorderClient(asyncio.Protocol):
             return self._packed(refs)
 
     def _packed(self, refs: Sequence[int]) -> bytes:
-        waiting = ((ref, self._waiting[ref]) for ref in refs if ref in self._waiting)
-        entries = ((ref, one.message, one.sealed) for ref, one in waiting)
+        waiting = self._waiting
+        entries = [(ref, one.message, one.sealed) for ref in refs if (one := waiting.get(ref))]
         frames = gather(entries, sent=time.monotonic_ns() // 1000)
         return b"".join([pack(self._encode(frame)) for frame in frames])
 

@@ -43,6 +43,8 @@ _NONCE_BYTES, _TAG_BYTES, _ID_BYTES, _PUBLIC_BYTES = 12, 16, 4, 32
 _WRAPPED_BYTES = KEY_BYTES + _TAG_BYTES
 _HEAD_BYTES = 1 + _PUBLIC_BYTES + _NONCE_BYTES
 _SEAL = b"casemate/seal/v1"
+_AAD = {part: b"casemate/content/v1 " + part.encode() for part in PARTS}
+_COMMITMENT = {part: b"casemate/commitment/v1 %b\x01" % part.encode() for part in PARTS}
 
 
 class Ephemeral:
@@ -79,13 +81,12 @@ class Ephemeral:
 class ContentKey:
     """The key of one request's content."""
 
-    __slots__ = ("_cipher", "_key", "_keys", "_macs")
+    __slots__ = ("_cipher", "_key", "_macs")
 
     def __init__(self, key: bytes) -> None:
         assert len(key) == KEY_BYTES
         self._key = key
-        self._cipher = AESGCM(key)
-        self._keys: dict[Part, bytes] = {}  # commitment keys
+        self._cipher: AESGCM | None = None  # made when asked for: nobody waits by then
         self._macs: dict[Part, tuple[str, bytes]] = {}  # the last text of each part
 
     @classmethod
@@ -95,11 +96,7 @@ class ContentKey:
 
     def commitment_key(self, part: Part) -> bytes:
         """Return the key that opens the commitment of a part, and nothing else."""
-        key = self._keys.get(part)
-        if key is None:
-            info = b"casemate/commitment/v1 %b\x01" % part.encode()
-            key = self._keys[part] = hmac.digest(self._key, info, "sha256")
-        return key
+        return hmac.digest(self._key, _COMMITMENT[part], "sha256")
 
     def commit(self, part: Part, text: str) -> str:
         """Return the commitment of a part, as leaves hold it."""
@@ -108,7 +105,12 @@ class ContentKey:
     def encrypt(self, part: Part, text: str) -> bytes:
         """Return the part encrypted."""
         nonce = self._mac(part, text)[:_NONCE_BYTES]
-        return nonce + self._cipher.encrypt(nonce, text.encode(), _aad(part))
+        return nonce + self._aes().encrypt(nonce, text.encode(), _AAD[part])
+
+    def _aes(self) -> AESGCM:
+        if self._cipher is None:
+            self._cipher = AESGCM(self._key)
+        return self._cipher
 
     def _mac(self, part: Part, text: str) -> bytes:
         """Return what commits to a text; a leaf and the ciphertext ask for the same one."""
@@ -130,7 +132,7 @@ class ContentKey:
             raise FormatError("encrypted content is too short")
         nonce, rest = data[:_NONCE_BYTES], data[_NONCE_BYTES:]
         try:
-            return self._cipher.decrypt(nonce, rest, _aad(part)).decode()
+            return self._aes().decrypt(nonce, rest, _AAD[part]).decode()
         except (InvalidTag, UnicodeDecodeError) as exc:
             raise VerificationError(f"the content does not open as a {part}") from exc
 
@@ -181,10 +183,6 @@ def open_sealed(private: bytes, sealed: bytes) -> ContentKey:
 def commit(key: bytes, text: str) -> str:
     """Return the commitment of a text, 44 characters, as leaves hold it."""
     return base64.b64encode(hmac.digest(key, text.encode(), "sha256")).decode()
-
-
-def _aad(part: Part) -> bytes:
-    return b"casemate/content/v1 " + part.encode()
 
 
 @lru_cache(maxsize=16)

@@ -6,7 +6,6 @@ what was read of it.
 """
 
 from collections.abc import Awaitable, Callable, MutableMapping
-from dataclasses import dataclass, field
 from typing import Any, Literal, Protocol
 
 import msgspec
@@ -42,8 +41,7 @@ class Cancellable(Protocol):
         ...
 
 
-@dataclass(slots=True, eq=False)
-class Call:
+class Call(msgspec.Struct, eq=False):
     """A request that was granted."""
 
     id: str
@@ -57,9 +55,9 @@ class Call:
     stream: bool = False
     conversation: str | None = None
     answer: Answer | None = None
-    flags: list[str] = field(default_factory=list)  # of the input guard
+    flags: list[str] = []  # of the input guard
     committed: str = ""  # commitment of the question, for both its records
-    passages: list[Passage] = field(default_factory=list)
+    passages: list[Passage] = []
     outcome: Outcome = ""
     embedded: int = 0  # tokens of the question's embedding
     status: int = 0  # of the engine

@@ -7,7 +7,6 @@ direct call. msgspec lets the last of two equal keys win, so a second pass refus
 
 import json
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from typing import Annotated, Literal
 
 import msgspec
@@ -165,8 +164,7 @@ class EngineRequest(msgspec.Struct, omit_defaults=True):
     stream_options: EngineOptions | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Settings:
+class Settings(msgspec.Struct, frozen=True):
     """What policy adds to a request."""
 
     max_tokens: int

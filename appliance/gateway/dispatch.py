@@ -15,6 +15,7 @@ from appliance.errors import ApplianceError, FormatError
 from appliance.gateway import wire
 from appliance.gateway.hot import Hot
 from appliance.gateway.recording import Recording
+from appliance.gateway.server import HOT_PATH
 from appliance.identity.access import client_address
 
 log = logging.getLogger(__name__)
@@ -23,7 +24,6 @@ Message = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]
 
-HOT_PATH = "/v1/chat/completions"
 _NOT_FOUND, _NOT_ALLOWED = 404, 405
 
 
@@ -49,7 +49,7 @@ class Dispatcher:
         application.add_exception_handler(Exception, answer_defect)
         self.hot: Hot | None = None  # once the worker has started
 
-    async def __call__(self, scope: Message, receive: Receive, send: Send) -> None:
+    def __call__(self, scope: Message, receive: Receive, send: Send) -> Awaitable[None]:
         """Serve."""
         if (
             self.hot is not None
@@ -57,9 +57,8 @@ class Dispatcher:
             and scope["path"] == HOT_PATH
             and scope["method"] == "POST"
         ):
-            await self.hot(scope, receive, send)
-        else:
-            await self._application(scope, receive, send)
+            return self.hot(scope, receive, send)
+        return self._application(scope, receive, send)
 
 
 async def answer_error(request: Request, exc: Exception) -> Response:

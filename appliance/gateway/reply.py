@@ -2,9 +2,10 @@
 
 import time
 from collections.abc import Awaitable, Callable, MutableMapping
-from dataclasses import dataclass
 from http import HTTPStatus
 from typing import Any
+
+import msgspec
 
 from appliance.audit.frame import Answer as Place
 from appliance.errors import ApplianceError, FormatError
@@ -16,8 +17,7 @@ Message = MutableMapping[str, Any]
 Send = Callable[[Message], Awaitable[None]]
 
 
-@dataclass(frozen=True, slots=True)
-class Asked:
+class Asked(msgspec.Struct, frozen=True):
     """One request as it came."""
 
     receive: Receive

@@ -3,8 +3,9 @@
 import base64
 import hmac
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from functools import lru_cache
+
+import msgspec
 
 from appliance.errors import ApplianceError
 from appliance.gateway.chat import ChatRequest
@@ -43,8 +44,7 @@ class LengthError(ApplianceError):
     code = "CM-NET-02"
 
 
-@dataclass(frozen=True, slots=True)
-class Terms:
+class Terms(msgspec.Struct, frozen=True):
     """What one request was granted."""
 
     model: str

@@ -145,17 +145,17 @@ def test_no_model_answers_alone_unless_the_site_says_so() -> None:
 
 
 def test_the_salt_differs_by_label_collections_team_and_site() -> None:
-    base = granted(asked(own=Casemate(["a", "b"])))
+    changed, base = msgspec.structs.replace, granted(asked(own=Casemate(["a", "b"])))
     key = b"k" * 32
     others = [
-        replace(base, label=0), replace(base, collections=("a",)),
-        replace(base, team="/equipes/x"), replace(base, collections=("ab",)),
+        changed(base, label=0), changed(base, collections=("a",)),
+        changed(base, team="/equipes/x"), changed(base, collections=("ab",)),
     ]  # fmt: skip
     salts = {terms.salt(key, found) for found in [base, *others]} | {
         terms.salt(b"x" * 32, base)
     }
     assert len(salts) == 6
-    assert terms.salt(key, base) == terms.salt(key, replace(base, collections=("b", "a")))
+    assert terms.salt(key, base) == terms.salt(key, changed(base, collections=("b", "a")))
 
 
 def test_a_request_never_spends_more_than_it_reserved() -> None:
