@@ -1,0 +1,215 @@
+"""The command line of builds: `casemate bundle plan|build|lock`, `casemate model lock`."""
+
+import json
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from time import monotonic
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeElapsedColumn
+from rich.table import Table
+
+from appliance.bundle import binaries, models
+from appliance.bundle.apt import AptRoot
+from appliance.bundle.binaries import Binary
+from appliance.bundle.build import Locks, Session, Work, build, read_locks
+from appliance.bundle.compose import Heading, sealed_by
+from appliance.bundle.debs import names_of, write_lock
+from appliance.bundle.fetch import FetchError
+from appliance.bundle.model_folder import Declared, digest, files_of, lock_folder
+from appliance.bundle.sources import export
+from appliance.bundle.wheels import chosen
+from appliance.bundle.wheels import write_lock as write_wheels
+
+GPU_NOTICE = "Profil gpu : non répété sur un GPU.\nProfile gpu: not rehearsed on a GPU."
+KINDS = {
+    "wheel": "Paquets Python / Wheels", "deb": "Paquets Debian / Debs",
+    "binary": "Programmes / Programs", "model": "Modèles / Models",
+}  # fmt: skip
+REPOSITORY = Path()
+CACHE = Path("build/bundle-cache")
+
+model = typer.Typer(no_args_is_help=True, help="Models of a bundle.")
+Profile = Annotated[str, typer.Option(help="cpu or gpu.")]
+Repository = Annotated[Path, typer.Option(help="Sources, with offline-wheels/ and models/.")]
+CacheFolder = Annotated[Path, typer.Option("--cache", help="Verified payloads; kept.")]
+Given = Annotated[list[str], typer.Option(help="ID=DIR, or DIR named ID.")]
+Keys = Annotated[list[Path], typer.Option(help="Private key that signs; several times.")]
+Extra = Annotated[list[Path], typer.Option(help="A further signed deb source (deb822).")]
+AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
+out = Console()
+
+
+def register(app: typer.Typer) -> None:
+    """Add the commands of builds to `casemate bundle`."""
+    app.command("plan")(plan)
+    app.command("build")(build_bundle)
+    app.command("lock")(renew)
+    app.command("lock-folder")(lock_given)
+
+
+def folders(given: list[str]) -> dict[str, Path]:
+    """Return the folders of `ID=DIR` words; the name of a bare folder is its id."""
+    found: dict[str, Path] = {}
+    for word in given:
+        name, _, path = word.rpartition("=")
+        found[name or Path(path).resolve().name] = Path(path)
+    return found
+
+
+def plan(
+    profile: Profile = "cpu", model: Given = [], repository: Repository = REPOSITORY,  # noqa: B006
+    *, as_json: AsJson = False,
+) -> None:  # fmt: skip
+    """Say what a bundle will hold, from the locks alone."""
+    locks = read_locks(Work(repository, CACHE, folders(model)), _profile(profile))
+    show(locks, as_json=as_json)
+
+
+def show(locks: Locks, *, as_json: bool = False) -> None:
+    """Print the sizes of a plan."""
+    found = locks.plan()
+    kinds = found.by_kind()
+    if as_json:
+        print(json.dumps({"profile": found.profile, "bytes": found.total, "kinds": kinds}))  # noqa: T201
+        return
+    table = Table("", "", "Mo / MB")
+    for kind, (count, size) in kinds.items():
+        table.add_row(KINDS[kind], str(count), f"{size / 1e6:.1f}")
+    table.add_row("Total", "", f"{found.total / 1e6:.1f}")
+    out.print(table)
+    for part in found.biggest(5):
+        megabytes = sum(part.distinct.values()) / 1e6
+        out.print(f"  {part.name} {part.version} : {megabytes:.0f} Mo", highlight=False)
+    if found.profile == "gpu":
+        out.print(GPU_NOTICE)
+
+
+def build_bundle(  # noqa: PLR0913, PLR0917 - a command has one argument per option
+    dest: Annotated[Path, typer.Option("--out", help="Where the bundle's folder is made.")],
+    root: Annotated[Path, typer.Option(help="root.json, its signatures beside it.")],
+    key: Annotated[
+        list[Path], typer.Option(help="Private key that signs; several times.")
+    ] = [],  # noqa: B006
+    profile: Profile = "cpu",
+    model: Given = [],  # noqa: B006
+    seq: Annotated[int, typer.Option(help="Release number; grows.")] = 1,
+    version: Annotated[str, typer.Option(help="Of the release.")] = "0.1.0",
+    deb_source: Extra = [],  # noqa: B006
+    repository: Repository = REPOSITORY,
+    cache: CacheFolder = CACHE,
+    *,
+    as_json: AsJson = False,
+) -> None:
+    """Fetch, verify and sign everything that a site needs."""
+    started = monotonic()
+    work = Work(repository, cache, folders(model), tuple(deb_source))
+    locks = read_locks(work, _profile(profile))
+    by = sealed_by(root, key)
+    if not as_json:
+        show(locks)
+    cache.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=cache) as temporary, progress(locks, as_json) as told:
+        sources = export(repository, Path(temporary) / "sources")
+        heading = Heading(version, seq, sources.created, profile)
+        folder, manifest = build(dest, locks, sources, work, Session(heading, by, told))
+    size = sum(manifest.chunks().values())
+    if as_json:
+        print(json.dumps({  # noqa: T201
+            "folder": str(folder), "manifest": manifest.digest(), "bytes": size,
+            "seconds": round(monotonic() - started),
+        }))  # fmt: skip
+        return
+    if sources.changed:
+        out.print(f"{len(sources.changed)} fichiers modifiés ne voyagent pas (non validés).")
+    out.print(f"{folder} : {size / 1e6:.0f} Mo, {monotonic() - started:.0f} s", highlight=False)
+    out.print(f"Manifeste / Manifest SHA-256 {manifest.digest()}", highlight=False)
+
+
+@contextmanager
+def progress(locks: Locks, quiet: bool) -> Iterator[Callable[[str, int], None]]:  # noqa: FBT001
+    """Show bytes as they come; what is told is a name and bytes."""
+    columns = (
+        TextColumn("{task.description:<40.40}"), BarColumn(), DownloadColumn(),
+        TimeElapsedColumn(),
+    )  # fmt: skip
+    with Progress(*columns, console=out, disable=quiet or not out.is_terminal) as bar:
+        task = bar.add_task("", total=2 * locks.plan().total)
+
+        def told(name: str, size: int) -> None:
+            bar.update(task, description=name.rpartition("/")[2], advance=size)
+
+        yield told
+
+
+def renew(
+    pylocks: Annotated[Path, typer.Option(help="Folder of pylock.NAME.toml, made by uv.")],
+    repository: Repository = REPOSITORY,
+    cache: CacheFolder = CACHE,
+    deb_source: Extra = [],  # noqa: B006
+) -> None:
+    """Write the locks of wheels and of debs. `make site-locks` calls it."""
+    site = repository / "offline-wheels" / "site"
+    for path in sorted(pylocks.glob("pylock.*.toml")):
+        name = path.name.split(".")[1]
+        (site / f"{name}.lock").write_text(write_wheels(chosen(path.read_text("utf-8"))))
+        out.print(f"{name}.lock")
+    root = AptRoot(cache / "apt", tuple(deb_source))
+    root.make()
+    root.update()
+    debs = root.closure(names_of((site / "debs.in").read_text("utf-8")))
+    (site / "debs.lock").write_text(write_lock(debs))
+    out.print(f"debs.lock : {len(debs)}")
+
+
+def lock_given(
+    name: Annotated[str, typer.Argument(help="gpu-driver, gpu-kernels: gpu-…")],
+    folder: Path,
+    version: Annotated[str, typer.Option(help="Of what the folder holds.")],
+    licence: Annotated[str, typer.Option(help="As its publisher declares it.")],
+    repository: Repository = REPOSITORY,
+) -> None:
+    """Write the lock of a folder that the engineer gives, such as a GPU driver."""
+    if not name.startswith("gpu-"):
+        raise FetchError(f"{name} : un tel dossier se nomme gpu-…", f"{name}: name it gpu-…")
+    found = [
+        Binary(name, version, "", f"{name}/{path}", file.stat().st_size, digest(file), licence)
+        for path in files_of(folder)
+        for file in [folder / path]
+    ]
+    text = binaries.write_lock(found)
+    binaries.read_lock(text)
+    (repository / "offline-wheels" / "site" / f"{name}.lock").write_text(text)
+    out.print(f"{name}.lock : {len(found)}")
+
+
+@model.callback()
+def about() -> None:
+    """Keep `lock` a command of its own."""
+
+
+@model.command("lock")
+def lock_model(
+    folder: Path,
+    revision: Annotated[str, typer.Option(help="Commit of the publisher's repository.")],
+    licence: Annotated[str, typer.Option(help="As its publisher declares it.")],
+    id: Annotated[str, typer.Option(help="Name; the folder's when absent.")] = "",  # noqa: A002
+    repository: Repository = REPOSITORY,
+) -> None:
+    """Write the lock of a model from its files."""
+    name = id or folder.resolve().name
+    found = lock_folder(folder, Declared(name, revision, licence))
+    target = repository / "models" / f"{name}.lock.json"
+    target.parent.mkdir(exist_ok=True)
+    target.write_bytes(models.encode(found))
+    out.print(f"{target} : {found.digest}", highlight=False)
+
+
+def _profile(name: str) -> str:
+    if name not in {"cpu", "gpu"}:
+        raise typer.BadParameter("cpu, gpu")
+    return name
