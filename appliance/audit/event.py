@@ -58,6 +58,7 @@ class Kind(StrEnum):
     EVIDENCE_OBSERVE = "casemate.evidence.observe.v1"
     GATE_DECIDE = "casemate.gate.decide.v1"
     HUMAN_REVIEW = "casemate.human.review.v1"
+    INSTALL_PHASE = "casemate.install.phase.v1"
     KEY_ISSUE = "casemate.key.issue.v1"
     KEY_REVOKE = "casemate.key.revoke.v1"
     MODEL_LOAD = "casemate.model.load.v1"

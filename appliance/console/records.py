@@ -61,6 +61,7 @@ _WORDS: dict[str, Words] = {
     "audit.stop": Words(mark("Journal arrêté"), "icon:book-check"),
     "audit.search": Words(mark("Journal consulté"), "icon:search"),
     "audit.degraded": Words(mark("Journal dégradé"), "icon:triangle-alert", "", "warn"),
+    "install.phase": Words(mark("Phase d’installation"), "icon:badge-check"),
     "clock.step": Words(mark("Saut d’horloge"), "icon:clock", "", "warn"),
 }
 _OTHER = Words(mark("Autre événement"), "icon:scroll-text")

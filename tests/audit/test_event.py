@@ -30,6 +30,7 @@ from tests.recording import DIGEST, completion, intent
 SUBJECTS = {
     "llm", "auth", "authz", "rag", "tool", "human", "model", "service", "config", "policy",
     "admin", "key", "content", "budget", "evidence", "gate", "clock", "audit",
+    "install",
 }  # fmt: skip
 
 CHANGE = BudgetChange(
