@@ -145,6 +145,9 @@ class WorkerSettings(_Strict):
     recorder: Path
     """Unix socket of the recorder."""
 
+    policy: Path
+    """Policy of the site, for how long contents are kept (JSON)."""
+
     realm: RealmSettings
 
     client_id: str = "casemate-worker"

@@ -146,7 +146,7 @@ class Volume:
             last = _last_segment(self._files)
             self._files.resume(last.first, last.end)
             self.sealed.recover(last.next)
-        except BaseException:
+        except BaseException:  # whatever ends it, no descriptor stays open
             self.close()
             raise
         self._last: Scan | None = last

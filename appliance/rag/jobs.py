@@ -7,6 +7,7 @@ job of a document runs at a time. A job that a dead worker left is queued again 
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable
+from pathlib import Path
 from typing import Any
 from uuid import UUID
 
@@ -16,10 +17,11 @@ from procrastinate.exceptions import ConnectorException
 from procrastinate.jobs import DeleteJobCondition, Job
 from procrastinate.worker import Worker
 from psycopg import AsyncConnection
-from psycopg_pool import AsyncConnectionPool
+from psycopg_pool import AsyncConnectionPool, PoolTimeout
 
 from appliance.audit.client import RecorderError
-from appliance.rag import ingest, store
+from appliance.errors import FormatError
+from appliance.rag import ingest, retention, store
 from appliance.rag.embed import AwayError
 from appliance.rag.indexing import store as index
 
@@ -27,7 +29,7 @@ log = logging.getLogger(__name__)
 
 QUEUE = "documents"
 HEARTBEAT, STALLED, LOOK = 2, 8, 3  # seconds
-HOUSEKEEPING = 3_600  # seconds
+HOUSEKEEPING, AGAIN = 3_600, 30  # seconds
 _WAIT_MAX = 30  # seconds between two tries
 _PATIENCE = 5  # seconds for a connection; an end that waits longer delays the next beginning
 _TRIES = 8  # of a job that fails for no reason that may pass
@@ -47,14 +49,15 @@ class Patience(BaseRetryStrategy):
 class Desk:
     """The worker of one process."""
 
-    def __init__(self, database: str, tools: ingest.Tools) -> None:
+    def __init__(self, database: str, tools: ingest.Tools, policy: Path) -> None:
         """Prepare; nothing runs yet.
 
         Args:
             database: Connection string of the role of the worker.
             tools: What jobs work with.
+            policy: File with how long contents are kept.
         """
-        self._tools = tools
+        self._tools, self._policy = tools, policy
         self._busy: set[int] = set()
         self._suspects: set[int] = set()
         self._app = App(
@@ -93,6 +96,7 @@ class Desk:
             helpers = [
                 asyncio.create_task(self._rescue_forever(worker)),
                 asyncio.create_task(self._keep_house_forever()),
+                asyncio.create_task(self._erase_forever()),
                 asyncio.create_task(_stop_with(stop, worker)),
             ]
             try:
@@ -121,7 +125,7 @@ class Desk:
                 await work(UUID(document), job.id)
             except _PASSING:
                 raise
-            except Exception:
+            except Exception:  # the edge of a job: a defect ends its document, not the worker
                 if job.attempts < _TRIES:
                     raise
                 log.exception("job given up", extra={"document": document})
@@ -147,6 +151,17 @@ class Desk:
                     log.info("postings are dense again")
             except psycopg.Error:
                 log.warning("postings stay as they are")
+
+    async def _erase_forever(self) -> None:
+        while True:
+            try:
+                if count := await retention.erase_old(self._tools, self._policy):
+                    log.info("old contents erased", extra={"rows": count})
+            except (psycopg.Error, PoolTimeout, RecorderError, FormatError) as exc:
+                log.warning("old contents stay", extra={"cause": type(exc).__name__})
+                await asyncio.sleep(AGAIN)
+            else:
+                await asyncio.sleep(HOUSEKEEPING)
 
     async def _rescue(self, worker_id: int | None) -> None:
         """Queue again what a dead worker, or a lost connection, left behind."""

@@ -71,7 +71,7 @@ class Objects:
             async for chunk in chunks:
                 incoming.write(chunk)
             incoming.finish()
-        except BaseException:
+        except BaseException:  # a request that is cancelled leaves no file either
             incoming.discard()
             raise
         return incoming

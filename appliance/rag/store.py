@@ -298,3 +298,12 @@ async def find_original(conn: AsyncConnection, document: UUID) -> Source | None:
 def vector_text(vector: Sequence[float]) -> str:
     """Return a vector as pgvector reads it."""
     return "[" + ",".join(f"{value:.6g}" for value in vector) + "]"
+
+
+async def erase_content(conn: AsyncConnection, months: int) -> int:
+    """Delete what is older from the owners' histories; return the number of requests."""
+    done = await conn.execute(
+        "DELETE FROM content WHERE at < now() - make_interval(months => %(months)s)",
+        {"months": months},
+    )
+    return done.rowcount

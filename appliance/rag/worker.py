@@ -36,7 +36,7 @@ async def serve(settings: WorkerSettings, stop: asyncio.Event) -> None:
         try:
             async with _tools(settings, objects, secret) as tools:
                 log.info("worker ready")
-                await Desk(settings.database, tools).run(stop)
+                await Desk(settings.database, tools, settings.policy).run(stop)
         except _AWAY as exc:
             log.warning("worker waits", extra={"cause": type(exc).__name__})
         with contextlib.suppress(TimeoutError):

@@ -116,6 +116,7 @@ def worker(layout: Layout) -> Settings:
         "database": layout.database("casemate_worker"),
         "gateway": folder.socket("inside"),
         "recorder": folder.socket("recorder"),
+        "policy": folder.policy,
         "client_secret": folder.secret("worker-client"),
         "objects": folder.objects,
         "object_key": folder.secret("object-key"),

@@ -35,6 +35,7 @@ WRITERS = {
     "identity/routes.py": {"console"},
     "install/logged.py": {"rack"},
     "rag/ingest.py": {"worker"},
+    "rag/retention.py": {"worker"},
     "site/apply.py": {"rack"},
 }
 READERS = {  # they show what others wrote

@@ -16,6 +16,7 @@ from typing import Any
 
 from aiohttp import web
 
+from appliance.identity.policy import Guards, Policy
 from appliance.rag.objects import Objects
 from tests.rag.library import direction
 
@@ -187,6 +188,7 @@ def worker_settings(folder: Path, database: str, upstreams: Upstreams, recorder:
 database = "{database}"
 gateway = "{upstreams.socket}"
 recorder = "{recorder}"
+policy = "{write_policy(folder)}"
 client_secret = "{folder / "client"}"
 objects = "{folder / "objects"}"
 object_key = "{folder / "object-key"}"
@@ -196,6 +198,13 @@ backchannel = "{upstreams.realm["backchannel"]}"
 """
     )
     return settings
+
+
+def write_policy(folder: Path, months: int = 12) -> Path:
+    """Write the policy of a site that keeps contents for so many months."""
+    text = Policy("Essai", [], {}, {}, Guards({}, {}), retention_months=months).text()
+    (path := folder / "policy.json").write_bytes(text)
+    return path
 
 
 def objects_of(folder: Path) -> Objects:

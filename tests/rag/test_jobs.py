@@ -2,6 +2,7 @@ import asyncio
 import json
 from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, cast
 from uuid import UUID, uuid4
@@ -19,7 +20,7 @@ from appliance.rag.embed import AwayError
 from appliance.rag.ingest import Tools
 from appliance.rag.jobs import Desk, Patience
 from tests.rag.library import Book, declare, put, transaction
-from tests.rag.parts import until
+from tests.rag.parts import until, write_policy
 
 
 @pytest.mark.parametrize(
@@ -36,8 +37,8 @@ def test_a_job_is_tried_again_later_each_time_and_for_ever(attempts: int, second
 class Bench:
     """A desk around a database, with one job put on it."""
 
-    def __init__(self, dsn: str) -> None:
-        self.dsn = dsn
+    def __init__(self, dsn: str, folder: Path) -> None:
+        self.dsn, self.policy = dsn, write_policy(folder)
         self.document = uuid4()
 
         async def fill(conn: AsyncConnection) -> None:
@@ -61,7 +62,7 @@ class Bench:
             async with pool:
                 tools = Tools(pool, *cast(tuple[Any, Any, Any], (None, None, None)))
                 async with asyncio.timeout(60), asyncio.TaskGroup() as together:
-                    together.create_task(Desk(self.dsn, tools).run(stop))
+                    together.create_task(Desk(self.dsn, tools, self.policy).run(stop))
                     together.create_task(watch())
 
         asyncio.run(work())
@@ -81,8 +82,8 @@ class Bench:
 
 
 @pytest.fixture
-def bench(worker_database: str) -> Bench:
-    return Bench(worker_database)
+def bench(worker_database: str, tmp_path: Path) -> Bench:
+    return Bench(worker_database, tmp_path)
 
 
 def failing(error: Exception) -> Callable[[Tools, UUID, int], Awaitable[None]]:
