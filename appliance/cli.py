@@ -21,12 +21,16 @@ from appliance.settings import MODELS, Part, load
 log = logging.getLogger(__name__)
 EXIT_REFUSED, EXIT_DEFECT = 1, 70  # EX_SOFTWARE of sysexits.h
 DOMAINS = {  # command -> where it is: a Typer, a function,
-    "audit": ("audit", "app"), "console": ("console", "commands"), "db": ("db", "app"),
+    "audit": ("audit", "app"), "bundle": ("bundle", "app"),
+    "console": ("console", "commands"), "db": ("db", "app"),
     "demo": ("site", "demo"), "documents": ("rag", "documents_app"),
     "engine": ("rag", "engine"), "gateway": ("gateway", "commands"),
-    "identity": ("identity", "identity"), "parse": ("rag", "parse_document"),
+    "identity": ("identity", "identity"), "model": ("bundle", "model"),
+    "parse": ("rag", "parse_document"),
     "service": ("gateway", "service"), "site": ("site", "site"), "smoke": ("site", "smoke"),
-    "worker": ("rag", "worker_app"),
+    "worker": ("rag", "worker_app"), "install": ("install", "install"),
+    "preflight": ("install", "preflight"), "egress-proof": ("install", "egress_proof"),
+    "report": ("install", "report"),
 }  # fmt: skip
 
 

@@ -6,7 +6,7 @@ them. Same content, same key, same bytes: nothing here reads a clock.
 
 import hashlib
 import shutil
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from importlib.resources import files
 from pathlib import Path
@@ -20,6 +20,7 @@ from appliance.bundle.manifest import Manifest, chunk_path
 from appliance.bundle.medium import (
     MANIFEST,
     MEDIUM,
+    ROOT,
     Media,
     Medium,
     files_below,
@@ -73,14 +74,38 @@ def seal(folder: Path, draft: Manifest, by: Seal) -> Manifest:
     data = manifest.to_bytes()
     (folder / sums.NAME).write_bytes(text)
     (folder / MANIFEST).write_bytes(data)
-    (folder / "root.json").write_bytes(by.root.to_bytes())
-    _write_signatures(folder / "root.json", list(by.root_signatures))
+    (folder / ROOT).write_bytes(by.root.to_bytes())
+    _write_signatures(folder / ROOT, list(by.root_signatures))
     keys = by.release_keys
     _write_signatures(folder / MANIFEST, [sign(k, data, MANIFEST_NAMESPACE) for k in keys])
     carried = [sorted(d for d in manifest.chunks() if chunk_path(d) in listed)]
     medium = Medium(bundle=_digest(data), number=1, media=carried)
     (folder / MEDIUM).write_bytes(medium.to_bytes())
     return manifest
+
+
+def repack(
+    media: Media,
+    draft: Manifest,
+    carried: Collection[str],
+    out: Path,
+    keys: Sequence[Ed25519PrivateKey],
+) -> Manifest:
+    """Write a delta: the small files and roots of a full bundle, and some of its chunks.
+
+    Args:
+        media: The full bundle.
+        draft: What `delta.derive` returned.
+        carried: Digests of the chunks to carry.
+        out: Folder to make.
+        keys: Of the release role.
+    """
+    source = media.folders[0].path
+    roots = [n for n in _names(source) if "/" not in n and n.startswith("root.")]
+    for name in (*draft.files, *roots, *map(chunk_path, sorted(carried))):
+        _copy(source / name, out / name)
+    root = Root.parse((source / ROOT).read_bytes())
+    return seal(out, draft, Seal(root, media.signatures(ROOT), keys))
 
 
 def spread(

@@ -124,6 +124,12 @@ def check_bytes(
     return results.count(True)
 
 
+def bytes_to_read(media: Media, release: Release) -> int:
+    """Return the bytes of all that `check_bytes` reads."""
+    small = (folder.path / name for folder in media.folders for name in release.small())
+    return sum(release.carried().values()) + sum(path.lstat().st_size for path in small)
+
+
 def check_nothing_more(media: Media, release: Release) -> None:
     """Check that the media carry no file that the signed list does not name.
 
