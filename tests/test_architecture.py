@@ -28,7 +28,7 @@ MAY_IMPORT = {
     "install": {"db", "audit", "bundle"},
 }
 ABOVE_DOMAINS = {"app.py", "cli.py"}  # they wire everything
-BELOW_DOMAINS = {"errors.py", "settings.py"}
+BELOW_DOMAINS = {"errors.py", "logs.py", "settings.py"}
 
 # I/O is the exception: by the name that says so, or listed here for what it does.
 IMPURE_NAMES = {"store.py", "routes.py", "commands.py"}
@@ -125,6 +125,7 @@ IMPURE = {
     "rag/jobs.py",
     "rag/objects.py",
     "rag/parse.py",
+    "rag/retention.py",
     "rag/retrieve.py",
     "rag/sandbox.py",
     "rag/worker.py",

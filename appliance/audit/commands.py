@@ -9,6 +9,7 @@ from typing import Annotated, Any
 
 import typer
 
+from appliance import logs
 from appliance.audit import falsify as falsifier
 from appliance.audit import publisher, recorder, volume
 from appliance.audit.archive import TamperedError
@@ -97,6 +98,7 @@ def init(settings: SettingsFile, *, as_json: AsJson = False, language: Lang = FR
 @app.command("recorder")
 def run_recorder(settings: SettingsFile) -> None:
     """Run the recorder in the foreground, until it is told to end or a write fails."""
+    logs.to_standard_error()
     recorder.run(load(settings, RecorderSettings))
 
 

@@ -7,6 +7,7 @@ from typing import Annotated, Any
 import typer
 import uvicorn
 
+from appliance import logs
 from appliance.settings import ConsoleSettings, load
 
 GRACE = 5  # seconds for running answers when the console is told to end
@@ -32,6 +33,7 @@ def commands(create: Callable[[ConsoleSettings], Any]) -> typer.Typer:
     @app.command("serve")
     def serve(settings: Annotated[Path, typer.Option(help="console.toml")]) -> None:
         """Serve the pages until it is told to end."""
+        logs.to_standard_error()
         wanted = load(settings, ConsoleSettings)
         server = uvicorn.Server(configuration(create(wanted), wanted.socket))
         server.run()

@@ -10,6 +10,7 @@ from typing import Annotated, Any
 import typer
 import uvicorn
 
+from appliance import logs
 from appliance.audit.event import Kind
 from appliance.gateway.server import JoiningProtocol
 from appliance.gateway.switch import throw
@@ -57,6 +58,7 @@ def commands(create: Callable[[GatewaySettings], Any]) -> typer.Typer:
     @app.command("serve")
     def serve(settings: Annotated[Path, typer.Option(help="gateway.toml")]) -> None:
         """Run one worker until it is told to end."""
+        logs.to_standard_error()
         wanted = load(settings, GatewaySettings)
         if not run(create(wanted), wanted.socket):
             raise typer.Exit(1)

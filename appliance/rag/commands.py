@@ -2,13 +2,13 @@
 
 import asyncio
 import json
-import logging
 from pathlib import Path
 from typing import Annotated
 
 import psycopg
 import typer
 
+from appliance import logs
 from appliance.rag import parse, worker
 from appliance.rag.engine_commands import engine
 from appliance.rag.importing import Imported, import_folder
@@ -38,7 +38,7 @@ def _documents() -> None:
 @worker_app.command("run")
 def run_worker(settings: SettingsFile) -> None:
     """Run the worker until it is told to stop."""
-    logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(name)s %(message)s")
+    logs.to_standard_error()
     asyncio.run(worker.run(load(settings, WorkerSettings)))
 
 

@@ -8,6 +8,7 @@ from typing import Annotated, Any
 
 import typer
 
+from appliance import logs
 from appliance.settings import EngineSettings, load
 
 engine = typer.Typer(no_args_is_help=True, help="The engine that only quotes.")
@@ -23,6 +24,7 @@ def serve(settings: Annotated[Path, typer.Option(help="engine.toml")]) -> None:
     """Answer on the unix socket until told to end."""
     import uvicorn  # noqa: PLC0415 - the parser starts from the same commands, in a small room
 
+    logs.to_standard_error()
     server = uvicorn.Server(uvicorn.Config(**configuration(load(settings, EngineSettings))))
     server.run()
     if not server.started:
