@@ -137,14 +137,17 @@ def test_without_keycloak_sign_in_says_so_and_returns_by_itself(
     async def main() -> None:
         assert await signs_in()
         _signal(before, SIGKILL)  # the shell that runs Java: what is left of it ends with it
-        while stack.pids["keycloak"] == before:  # noqa: ASYNC110 - another process writes them
-            await asyncio.sleep(0.05)
+
+        async def is_started_again() -> bool:
+            return stack.pids["keycloak"] != before
+
+        await until(is_started_again)
         async with Visitor(stack.origin) as visitor:
             began = time.monotonic()
             page = await visitor.get("/connexion")
             assert time.monotonic() - began < SAID
             assert page.status == 503, time_
-            assert page.text("//h1")
+            assert page.text("//h1") == "Service momentanément indisponible"
         await until(signs_in)
 
     asyncio.run(main())

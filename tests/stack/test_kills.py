@@ -10,6 +10,7 @@ import hashlib
 import json
 import os
 import random
+import signal
 import time
 import tomllib
 from collections import Counter
@@ -201,9 +202,30 @@ async def await_recovery(stack: Running, load: Load, part: str, before: int) -> 
             spent = time.monotonic() - began
             assert spent < RECOVERY, f"{part} was not back after {spent:.0f} s: {load.statuses}"
             renewed = part == "parser" or stack.pid(part) != before
-            if renewed and await load.ask(http):
+            if renewed and await load.ask(http) and await serves_pages(http, stack):
                 return spent
             await asyncio.sleep(0.1)
+
+
+async def serves_pages(http: aiohttp.ClientSession, stack: Running) -> bool:
+    """Say whether the console answers."""
+    with suppress(aiohttp.ClientError, TimeoutError, OSError):
+        async with http.get(stack.origin) as answer:
+            return answer.status == 200 and "Casemate" in await answer.text()
+    return False
+
+
+async def none_without_a_record(stack: Running, load: Load) -> None:
+    """Hold the recorder: once what was admitted is through, the engine must hear nothing."""
+    stack.kill("recorder", signal.SIGSTOP)
+    try:
+        await asyncio.sleep(1)
+        before, asked = load.upstream, load.statuses.total()
+        await asyncio.sleep(3)
+        assert load.upstream == before, "the engine was asked, and no record could be made"
+        assert load.statuses.total() > asked, "nobody asked meanwhile"
+    finally:
+        stack.kill("recorder", signal.SIGCONT)
 
 
 async def leaves(stack: Running) -> list[bytes]:
@@ -244,6 +266,7 @@ def test_nothing_acknowledged_is_lost_when_parts_die_under_load(stack: Running) 
         async with counted_engine(stack, load):
             await await_recovery(stack, load, "parser", 0)
             clients = [asyncio.create_task(load.run()) for _ in range(CLIENTS)]
+            await none_without_a_record(stack, load)
             killed = await kill_parts(stack, load)
             load.over = True
             await asyncio.gather(*clients)
