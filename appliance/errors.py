@@ -240,7 +240,7 @@ CODES: dict[str, Explanation] = {
     "CM-INS-06": Explanation(
         409, "Livraison plus ancienne",
         "Ce site a déjà reçu une livraison plus récente.",
-        "Apportez la dernière livraison ; ce site garde la précédente pour revenir en arrière."),
+        "Apportez la dernière livraison ; la précédente reste gardée sur ce site."),
     "CM-INS-07": Explanation(
         403, "Livraison révoquée",
         "L’éditeur a retiré sa confiance à ce qui est nommé.",

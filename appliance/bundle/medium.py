@@ -115,6 +115,19 @@ class Media:
             for name in (names[:SIGNATURES_MAX] or [ROOT])
         ]
 
+    def check_described(self) -> None:
+        """Check that each medium.json is of the manifest, which was proved.
+
+        Raises:
+            BundleError: Naming the medium that is of another release.
+        """
+        digest = hashlib.sha256(self.manifest).hexdigest()
+        for folder in self.folders:
+            if folder.medium.bundle != digest:
+                raise _other(
+                    folder, "décrit par un autre medium.json", "of another medium.json"
+                )
+
     def sums(self) -> bytes:
         """Return SHA256SUMS."""
         return read_small(self.folders[0].path / NAME, SUMS_BYTES_MAX)
@@ -170,8 +183,6 @@ def open_media(paths: list[Path]) -> Media:
     for folder in folders:
         if manifests[folder.path] != manifest:
             raise _other(folder, "d’une autre livraison", "of another release")
-        if folder.medium.bundle != hashlib.sha256(manifest).hexdigest():
-            raise _other(folder, "décrit par un autre medium.json", "of another medium.json")
         if folder.medium.media != folders[0].medium.media:
             raise _other(folder, "d’une autre répartition", "of another set of media")
     home = {d: n for n, each in enumerate(folders[0].medium.media, 1) for d in each}

@@ -89,6 +89,7 @@ def prove(media: Media, site: Site) -> Release:
             "Le manifeste est signé, mais d’un format que cette version ne lit pas.",
             "The manifest is signed, but in a format that this version does not read.",
         )
+    media.check_described()
     digest = hashlib.sha256(media.manifest).hexdigest()
     _check_number(manifest, digest, site.last)
     revocations = list(

@@ -149,15 +149,22 @@ for folder in "$here" "$@"; do
         stop 1 "support $number ($folder) d’une autre livraison" \
             "medium $number ($folder) of another release"
     printf '%s\n' "$number" >> "$work/numbers"
+    : > "$work/odd"
     say "Lecture du support $number/$total…" "Reading medium $number/$total…"
     # Names with a newline cannot be listed: they show as unexpected.
     (cd -- "$folder" && du -a -l -0 . | tr '\n\000' '?\n' | cut -f 2- | cut -c 3-) |
         while IFS= read -r path; do
-            [ -n "$path" ] || continue
-            if [ ! -d "$folder/$path" ] || [ -L "$folder/$path" ]; then printf '%s\n' "$path"; fi
+            if [ -L "$folder/$path" ]; then
+                printf '%s\n' "$path" >> "$work/odd"
+            elif [ -f "$folder/$path" ]; then
+                printf '%s\n' "$path"
+            elif [ -n "$path" ] && [ ! -d "$folder/$path" ]; then
+                printf '%s\n' "$path" >> "$work/odd" # a pipe, a device, a name with a newline
+            fi
         done | sort > "$work/here"
+    sort -o "$work/odd" "$work/odd"
     cat "$work/here" >> "$work/found"
-    comm -13 "$work/listed" "$work/here" | while IFS= read -r path; do
+    sort "$work/here" "$work/odd" | comm -13 "$work/listed" - | while IFS= read -r path; do
         case $path in
         manifest.json | manifest.json.sig* | SHA256SUMS | medium.json) ;;
         root.json | root.json.sig* | root.[0-9]*.json | root.[0-9]*.json.sig*) ;;
@@ -170,6 +177,8 @@ for folder in "$here" "$@"; do
         *) printf '%s\n' "$number/$total $path absent (missing)" >> "$work/bad" ;;
         esac
     done
+    # Reading a pipe would wait for ever: what is no plain file is missing, and named above.
+    [ -z "$(comm -12 "$work/listed" "$work/odd")" ] || continue
     (cd -- "$folder" && sha256sum --check --strict --quiet --ignore-missing "$here/SHA256SUMS") \
         2> /dev/null | while IFS= read -r line; do
         case $line in
