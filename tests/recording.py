@@ -139,6 +139,7 @@ class RawClient:
         self._socket = socket.socket(socket.AF_UNIX)
         self._socket.settimeout(20)
         self._ref = 0
+        self._answers: list[Answer] = []  # received, not asked for yet
         try:
             self._socket.connect(str(path))
         except OSError:
@@ -175,9 +176,10 @@ class RawClient:
         self._socket.sendall(data)
 
     def receive(self) -> Answer:
-        head = self._read(4)
-        answer: Answer = msgspec.json.decode(self._read(int.from_bytes(head, "big")))
-        return answer
+        while not self._answers:
+            head = self._read(4)
+            self._answers += msgspec.json.decode(self._read(int.from_bytes(head, "big")))
+        return self._answers.pop(0)
 
     def _read(self, size: int) -> bytes:
         data = b""

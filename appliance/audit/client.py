@@ -111,7 +111,7 @@ class RecorderClient(asyncio.Protocol):
         self._unpacker = Unpacker(_ANSWER_BYTES_MAX)
         self._ref = 0
         self._encode = msgspec.json.Encoder().encode
-        self._decode = msgspec.json.Decoder(Answer).decode
+        self._decode = msgspec.json.Decoder(list[Answer]).decode
         self._tasks: list[asyncio.Task[None]] = []
         self._lost = asyncio.Event()
         self._refusal: RefusedError | None = None
@@ -314,7 +314,8 @@ class RecorderClient(asyncio.Protocol):
         """Deliver answers."""
         try:
             for body in self._unpacker.feed(data):
-                self._deliver(self._decode(body))
+                for answer in self._decode(body):
+                    self._deliver(answer)
         except (FormatError, msgspec.DecodeError):
             if self._transport:
                 self._transport.abort()

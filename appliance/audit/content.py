@@ -18,6 +18,7 @@ hash, so that one key never encrypts two texts under one nonce, without state or
 import base64
 import hashlib
 import hmac
+from binascii import b2a_base64
 from collections.abc import Sequence
 from functools import lru_cache
 from typing import Literal, Self
@@ -100,7 +101,7 @@ class ContentKey:
 
     def commit(self, part: Part, text: str) -> str:
         """Return the commitment of a part, as leaves hold it."""
-        return base64.b64encode(self._mac(part, text)).decode()
+        return b2a_base64(self._mac(part, text), newline=False).decode()
 
     def encrypt(self, part: Part, text: str) -> bytes:
         """Return the part encrypted."""

@@ -10,10 +10,10 @@ process was started again, and it did not come back in time to claim the request
 """
 
 import asyncio
-import base64
 import logging
 import os
 import time
+from binascii import b2a_base64
 from typing import NoReturn
 
 import msgspec
@@ -48,6 +48,7 @@ QUESTIONS_MAX = 256  # of one client, without an answer
 TICK = 1  # seconds
 _NOTE_PAUSE = 60  # seconds between two notes about the disk
 
+_NOTHING: frozenset[type] = frozenset()  # that somebody unknown may write
 _encode = msgspec.json.Encoder().encode
 
 
@@ -118,7 +119,7 @@ class Desk:
         self, peer: Peer, answer: Answer, event: Event, sealed: bytes | None, *, stale: bool
     ) -> Answer:
         try:
-            if type(event) not in self._may.get(peer.uid, frozenset()):
+            if type(event) not in self._may.get(peer.uid, _NOTHING):
                 raise PeerError(f"user id {peer.uid} may not write {event_type(event)}")
             if stale and isinstance(event, Intent):
                 raise UnavailableError("the event waited too long")
@@ -133,7 +134,7 @@ class Desk:
                 self._serving.begin(peer, event.request)
         elif isinstance(event, Terminal):
             self._serving.end(event.request)
-        answer.index, answer.leaf = index, base64.b64encode(hashed).decode()
+        answer.index, answer.leaf = index, b2a_base64(hashed, newline=False).decode()
         return answer
 
     def _attach(self, peer: Peer, request: Attach) -> Answer:

@@ -11,7 +11,7 @@ fields of `Fact`, one generated struct for each entry of `Kind`.
 
 import base64
 import hashlib
-import string
+import re
 from enum import StrEnum
 from typing import TYPE_CHECKING, Annotated, ClassVar, Literal, Self, Union, cast
 
@@ -22,9 +22,9 @@ from appliance.errors import FormatError
 EVENT_BYTES_MAX = 3_840  # of the 4 096 of a leaf; the rest takes up to 170
 
 ID_CHARS_MIN, ID_CHARS_MAX = 16, 64
-_ID_ALPHABET = frozenset(string.ascii_letters + string.digits + "_-")
+_is_id = re.compile(rf"[0-9A-Za-z_-]{{{ID_CHARS_MIN},{ID_CHARS_MAX}}}").fullmatch
 
-# A pattern is a call of `re` from C, 0.4 us each; length and `is_id` refuse the same.
+# A pattern would be a call of `re` from C for each field; length and `is_id` refuse the same.
 Id = Annotated[str, msgspec.Meta(min_length=ID_CHARS_MIN, max_length=ID_CHARS_MAX)]
 Short = Annotated[str, msgspec.Meta(max_length=200)]
 Flags = Annotated[list[Short], msgspec.Meta(max_length=32)]
@@ -83,7 +83,7 @@ NO_TEXT = base64.b64encode(hashlib.sha256(b"").digest()).decode()  # where no te
 
 def is_id(text: str) -> bool:
     """Tell whether the length is right and each character is allowed."""
-    return ID_CHARS_MIN <= len(text) <= ID_CHARS_MAX and _ID_ALPHABET.issuperset(text)
+    return _is_id(text) is not None
 
 
 class Intent(

@@ -1,8 +1,9 @@
 """Frames between the recorder and its clients: `u32 length ‖ JSON`, big-endian.
 
 Clients do not wait for answers, which come in any order and are matched by `ref`. An `append`
-carries the events of one turn of the client's loop, under `ref`, `ref + 1`, …; each is answered
-by itself. Frames with `ref` 0 from the recorder answer nothing: they tell the stop state.
+carries the events of one turn of the client's loop, under `ref`, `ref + 1`, …; each has an
+answer of its own. A frame of the recorder is a list of answers: those that one fdatasync gave.
+Answers with `ref` 0 answer nothing: they tell the stop state.
 """
 
 import struct
@@ -108,7 +109,7 @@ def gather(
 
 
 class Answer(msgspec.Struct, omit_defaults=True):
-    """A frame of the recorder: where the event is, what was asked for, or why not."""
+    """Of the recorder: where the event is, what was asked for, or why not."""
 
     ref: int
     index: int = -1

@@ -55,9 +55,11 @@ def header(first: int) -> bytes:
 
 def encode(leaves: Sequence[bytes]) -> bytes:
     """Return the record that holds these leaves."""
-    assert 0 < len(leaves) <= LEAVES_MAX
-    assert all(0 < len(leaf) <= LEAF_BYTES_MAX for leaf in leaves)
-    payload = b"".join(_LENGTH.pack(len(leaf)) + leaf for leaf in leaves)
+    sizes = [len(leaf) for leaf in leaves]
+    assert 0 < len(sizes) <= LEAVES_MAX
+    assert 0 < min(sizes) <= max(sizes) <= LEAF_BYTES_MAX
+    pack = _LENGTH.pack
+    payload = b"".join([pack(size) + leaf for size, leaf in zip(sizes, leaves, strict=True)])
     return _HEAD.pack(len(payload), _checksum(payload)) + payload
 
 

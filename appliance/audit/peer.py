@@ -8,7 +8,7 @@ connection.
 import asyncio
 import socket
 import struct
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Sequence
 from typing import cast
 
 import msgspec
@@ -88,10 +88,10 @@ class Peer(asyncio.Protocol):
         self.attached = False
         self.questions = 0  # that are not answered
 
-    def send(self, answers: Iterable[Answer]) -> None:
-        """Write answers, if the client is still there."""
+    def send(self, answers: Sequence[Answer]) -> None:
+        """Write answers as one frame, if the client is still there."""
         if self._transport is not None:
-            self._transport.write(b"".join([pack(_encode(answer)) for answer in answers]))
+            self._transport.write(pack(_encode(answers)))
 
     # asyncio.Protocol
 

@@ -93,7 +93,7 @@ def check_queue(event: Event, waiting: int) -> None:
     Raises:
         UnavailableError: Too many do already, for its rank.
     """
-    if waiting >= _QUEUE[rank_of(event)]:
+    if waiting >= _QUEUE[_RANKS[type(event)]]:
         raise UnavailableError("too many events are waiting")
 
 

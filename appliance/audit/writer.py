@@ -163,18 +163,19 @@ class Writer:
         return self._place(event.id, text, hashlib.sha256(text).digest(), at, self._uid)[0]
 
     def _check(self, event: Event, sealed: bytes | None) -> None:
+        waiting = self.waiting
         if isinstance(event, Terminal):
             if (event.content == "sealed") != (sealed is not None):
                 raise FormatError("a sealed key comes with content, and with it only")
-            if self.waiting >= journal.LEAVES_MAX:
+            if waiting >= journal.LEAVES_MAX:
                 self.commit()
             return
         if sealed is not None:
             raise FormatError("a sealed key comes with the end of a request")
-        check_queue(event, self.waiting)
+        check_queue(event, waiting)
         if isinstance(event, Intent) and not is_id(event.request):
             raise FormatError("the id of the request is not one")
-        to_come = len(self.admission.open) + self.waiting
+        to_come = len(self.admission.open) + waiting
         check_room(event, self.level, self.volume.room, to_come)
 
     def _step(self, at: int, mono: int) -> None:

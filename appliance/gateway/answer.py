@@ -126,9 +126,16 @@ class Answer:
         self._held = b""  # the event with the final usage
 
     @property
+    def text(self) -> str:
+        """Return what left, in one piece."""
+        if len(self.texts) > 1:
+            self.texts = ["".join(self.texts)]
+        return self.texts[0] if self.texts else ""
+
+    @property
     def flags(self) -> list[str]:
         """Return the rules of the guard that fired."""
-        return self.flow.flags("".join(self.texts))
+        return self.flow.flags(self.text)
 
     @property
     def usage(self) -> Usage | None:

@@ -83,7 +83,7 @@ class Call(msgspec.Struct, eq=False):
     @property
     def text(self) -> str:
         """Return what left of the answer."""
-        return "".join(self.answer.texts) if self.answer else ""
+        return self.answer.text if self.answer else ""
 
     def intent(self, policy: str) -> Intent:
         """Return the record that comes before the engine is asked."""

@@ -53,6 +53,12 @@ class Message(msgspec.Struct, forbid_unknown_fields=True, omit_defaults=True):
     tool_calls: Annotated[list[ToolCall], msgspec.Meta(max_length=64)] = []
     tool_call_id: Name | None = None
 
+    def text(self) -> str:
+        """Return every decoded value that the model will read, line by line."""
+        if isinstance(self.content, str) and not self.tool_calls:
+            return self.content
+        return "\n".join(self.texts())
+
     def texts(self) -> Iterator[str]:
         """Return every decoded value that the model will read."""
         if isinstance(self.content, str):
@@ -113,18 +119,17 @@ class ChatRequest(msgspec.Struct, forbid_unknown_fields=True, omit_defaults=True
     def text(self) -> str:
         """Return what the commitment and the history hold: the question, or the exchange."""
         if len(self.messages) == 1:
-            content = self.messages[0].content
-            if isinstance(content, str) and not self.messages[0].tool_calls:
-                return content
-            return "\n".join(self.messages[0].texts())
-        return "\n\n".join(f"{m.role}: " + "\n".join(m.texts()) for m in self.messages)
+            return self.messages[0].text()
+        return "\n\n".join([f"{m.role}: {m.text()}" for m in self.messages])
 
     def scanned(self, text: str) -> str:
         """Return `text` and what else an engine is sent, for the guards."""
+        if self.stop is None and self.response_format is None:
+            return text
         more = [self.stop] if isinstance(self.stop, str) else list(self.stop or ())
         if isinstance(self.response_format, schema.JsonSchema):
             more.append(msgspec.json.encode(self.response_format).decode())
-        return "\n".join([text, *more]) if more else text
+        return "\n".join([text, *more])
 
     def rewritten(self, change: Callable[[str], str]) -> "ChatRequest":
         """Return the request with every text of its messages changed."""
@@ -135,7 +140,7 @@ class ChatRequest(msgspec.Struct, forbid_unknown_fields=True, omit_defaults=True
         """Return the last thing that the person says."""
         for message in reversed(self.messages):
             if message.role == "user":
-                return "\n".join(message.texts())
+                return message.text()
         return ""
 
 
@@ -216,17 +221,17 @@ def engine_body(request: ChatRequest, settings: Settings) -> bytes:
 
 
 def _keys(pairs: list[tuple[str, object]]) -> None:
-    if len(pairs) > 1 and len(dict(pairs)) != len(pairs):
+    if len(dict(pairs)) < len(pairs):
         raise ValueError("a key appears twice")
 
 
-_scan = json.JSONDecoder(object_pairs_hook=_keys).decode  # builds nothing
+_scan = json.JSONDecoder(object_pairs_hook=_keys).raw_decode  # builds nothing
 
 
 def refuse_double_keys(body: bytes) -> None:
-    """Let a JSON text pass whose objects have each key once.
+    """Let a JSON text that was read pass if its objects have each key once.
 
     Raises:
         ValueError: One has not.
     """
-    _scan(body.decode())
+    _scan(body.decode().lstrip())

@@ -2,7 +2,6 @@
 
 import time
 from collections.abc import Awaitable, Callable, MutableMapping
-from http import HTTPStatus
 from typing import Any
 
 import msgspec
@@ -14,6 +13,7 @@ from appliance.gateway.call import Call, Receive
 from appliance.gateway.terms import LengthError
 
 Message = MutableMapping[str, Any]
+_OK = 200
 Send = Callable[[Message], Awaitable[None]]
 
 
@@ -107,8 +107,8 @@ class Reply:
     async def _send_head(self, headers: list[wire.Header]) -> None:
         self.begun = True
         headers += self._call.headers(self._place.index, self._place.leaf, time.monotonic())
-        await self._asked.send(_head(HTTPStatus.OK, headers))
+        await self._asked.send(_head(_OK, headers))
 
 
 def _head(status: int, headers: list[wire.Header]) -> Message:
-    return {"type": "http.response.start", "status": int(status), "headers": headers}
+    return {"type": "http.response.start", "status": status, "headers": headers}

@@ -8,14 +8,14 @@ that a waiting task reads is in its `Response`: its connection may serve another
 
 import asyncio
 from dataclasses import dataclass
-from http import HTTPStatus
 from pathlib import Path
-from typing import cast
+from typing import Self, cast
 
 import httptools
 
 from appliance.errors import ApplianceError
 
+_SWITCHING_PROTOCOLS, _OK, _WITHOUT_BODY = 101, 200, {204, 304}
 _SWEEP = 1.0  # seconds: one look at all deadlines, instead of a timer for each request
 _JSON = b"content-type: application/json\r\ncontent-length: %d\r\n\r\n"
 _HEAD = b"%b HTTP/1.1\r\nhost: engine\r\n"
@@ -79,6 +79,16 @@ class Response:
         if not self.complete:
             self.connection.resume()
         return data
+
+    async def head(self) -> Self:
+        """Return once status and headers are there. Raises as `chunk` does."""
+        try:
+            while not self.ready:
+                await self.wait()
+        except asyncio.CancelledError:
+            self.close()
+            raise
+        return self
 
     async def read(self) -> bytes:
         """Return the whole body. Raises as `chunk` does."""
@@ -172,33 +182,31 @@ class _Connection(asyncio.Protocol):
             raise UpstreamError("a second answer")
 
     def on_header(self, name: bytes, value: bytes) -> None:
-        response = cast(Response, self.response)
+        response = self.response
+        assert response is not None
         response.size += len(name) + len(value)
         if response.size > self.pool.limits.header_bytes:
             raise UpstreamError("headers are too long")
         response.headers[name.lower()] = value
 
     def on_headers_complete(self) -> None:
-        response = cast(Response, self.response)
+        response = self.response
+        assert response is not None
         status, headers = self._parser.get_status_code(), response.headers
-        if (
-            status == HTTPStatus.SWITCHING_PROTOCOLS
-        ):  # llhttp stops there: what follows is not HTTP
+        if status == _SWITCHING_PROTOCOLS:  # llhttp stops there: what follows is not HTTP
             raise UpstreamError("the engine switches protocols")
-        if status < HTTPStatus.OK:  # 100 and 103 come before the answer
+        if status < _OK:  # 100 and 103 come before the answer
             return headers.clear()
         coding = headers.get(b"transfer-encoding", b"").lower()
         framed = coding == b"chunked" or (not coding and b"content-length" in headers)
-        if not framed and status not in {
-            204,
-            304,
-        }:  # llhttp would read to the end of the connection
+        if not framed and status not in _WITHOUT_BODY:  # llhttp would read to the very end
             raise UpstreamError("the answer has no length")
         response.status, response.size, response.ready = status, 0, True
         return None
 
     def on_body(self, body: bytes) -> None:
-        response = cast(Response, self.response)
+        response = self.response
+        assert response is not None
         response.size += len(body)
         if response.size > self.pool.limits.body_bytes:
             raise UpstreamError("the answer is too long")
@@ -206,7 +214,8 @@ class _Connection(asyncio.Protocol):
         response.chunks.append(body)
 
     def on_message_complete(self) -> None:
-        response = cast(Response, self.response)
+        response = self.response
+        assert response is not None
         response.complete = response.ready  # not after a 100
         self._reusable = self._parser.should_keep_alive()  # llhttp forgets it after this call
 
@@ -229,22 +238,18 @@ class Upstream:
         Raises:
             UpstreamError: No answer; the engine may have worked, unless it was busy.
         """
-        return await self._ask(_HEAD % (b"POST " + target) + _JSON % len(body) + body)
+        connection = self._take() or await self._connect()
+        request = _HEAD % (b"POST " + target) + _JSON % len(body) + body
+        return await self._send(connection, request).head()
 
     async def get(self, target: bytes) -> Response:
         """Return once the headers of the answer are there. Raises as `post` does."""
-        return await self._ask(_HEAD % (b"GET " + target) + b"\r\n")
+        connection = self._take() or await self._connect()
+        return await self._send(connection, _HEAD % (b"GET " + target) + b"\r\n").head()
 
-    async def _ask(self, request: bytes) -> Response:
-        self._busy.add(connection := self._take() or await self._connect())
-        response = connection.send(request)
-        try:
-            while not response.ready:
-                await response.wait()
-        except asyncio.CancelledError:
-            response.close()
-            raise
-        return response
+    def _send(self, connection: _Connection, request: bytes) -> Response:
+        self._busy.add(connection)
+        return connection.send(request)
 
     def close(self) -> None:
         """Drop every connection."""

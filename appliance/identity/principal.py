@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass, field
 from enum import StrEnum
+from functools import lru_cache
 
 from appliance.errors import ApplianceError
 
@@ -132,7 +133,7 @@ class Principal:
     @property
     def teams(self) -> tuple[str, ...]:
         """Return the groups that are teams."""
-        return tuple(group for group in self.groups if group.startswith("/equipes/"))
+        return _teams(self.groups)
 
     def team(self, wanted: str = "") -> str:
         """Return the team that pays, or `""` for who belongs to none.
@@ -148,6 +149,11 @@ class Principal:
         if len(teams) > 1:
             raise TeamChoiceError(f"choose a team: {', '.join(teams)}")
         return teams[0] if teams else ""
+
+
+@lru_cache(maxsize=1_024)
+def _teams(groups: tuple[str, ...]) -> tuple[str, ...]:
+    return tuple(group for group in groups if group.startswith("/equipes/"))
 
 
 def check_scope(caller: Principal, scope: Scope) -> None:

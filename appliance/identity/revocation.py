@@ -59,7 +59,9 @@ class Epochs:
             return True
         if caller.key and self.keys and caller.key.id in self.keys:
             return True
-        groups = self.groups or {}
+        if not self.groups:
+            return False
+        groups = self.groups
         return any(issued <= groups.get(group, -1.0) for group in caller.groups)
 
 

@@ -141,8 +141,10 @@ class Admission:
             raise LifecycleError(f"request {request} names no budget")
         starts = self.calendar.starts(at)
         checked = [self._checked(name, amount, starts) for name, amount in amounts.items()]
-        for budget, (name, amount) in zip(checked, amounts.items(), strict=True):
-            self.budgets[name] = budget  # also a new one, now that nothing refuses it
+        self.budgets.update(
+            zip(amounts, checked, strict=True)
+        )  # also new ones: nothing refuses
+        for budget, amount in zip(checked, amounts.values(), strict=True):
             budget.reserve(amount, starts)
         self.open[request] = Reservation(starts, amounts, *who)
         self.requests[request] = self.size

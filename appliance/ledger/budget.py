@@ -8,6 +8,8 @@ once. Clocks may go back: the counts of the two latest periods of a kind are kep
 ones for as long as something is reserved in them.
 """
 
+from functools import lru_cache
+
 import msgspec
 
 from appliance.errors import ApplianceError
@@ -142,6 +144,7 @@ class Standing(msgspec.Struct, frozen=True):
         return None if self.limit is None else self.limit - self.used - self.reserved
 
 
+@lru_cache(maxsize=4_096)
 def family(name: str) -> str:
     """Return the name of the default of a budget: `user:*` for `user:abc`."""
     return name.partition(":")[0] + ":*"

@@ -1,7 +1,7 @@
 """A desk in the loop of a test, with clients that keep what they are sent."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable, Sequence
 from typing import NoReturn
 
 import pytest
@@ -27,7 +27,7 @@ class Client(Peer):
         self.got: list[Answer] = []
         self._arrived = asyncio.Event()
 
-    def send(self, answers: Iterable[Answer]) -> None:
+    def send(self, answers: Sequence[Answer]) -> None:
         self.got += answers
         self._arrived.set()
 

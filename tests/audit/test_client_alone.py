@@ -52,7 +52,7 @@ class Played(asyncio.Protocol):
         self.frames += map(msgspec.json.decode, self._unpacker.feed(data))
 
     def say(self, *answers: Answer) -> None:
-        self.transport.write(b"".join(pack(msgspec.json.encode(answer)) for answer in answers))
+        self.transport.write(pack(msgspec.json.encode(answers)))
 
     def appended(self) -> list[tuple[int, str]]:
         """Return the refs and types of the events that came."""

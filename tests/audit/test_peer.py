@@ -129,7 +129,7 @@ def test_requests_are_passed_on_as_they_become_whole(
 
 def test_a_refused_event_is_answered_by_itself(connected: Peer, transport: Transport) -> None:
     connected.data_received(pack(append(b"{}")))
-    answer = msgspec.json.decode(transport.written[4:], type=Answer)
+    [answer] = msgspec.json.decode(transport.written[4:], type=list[Answer])
     assert (answer.ref, answer.error) == (5, "CM-NET-01")
     assert transport.calls == []
 
