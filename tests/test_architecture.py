@@ -114,7 +114,6 @@ IMPURE = {
     "install/playbook.py",
     "install/record.py",
     "install/seal.py",
-    "install/verbs.py",
     "install/work.py",
     "rag/deposit.py",
     "rag/documents.py",

@@ -1,0 +1,76 @@
+#!/bin/sh
+# Installs Casemate from this folder on Debian 13, without a network.
+# Needs: sh, python3, ssh-keygen, sha256sum. Nothing is fetched; nothing is asked of a resolver.
+#   sh install.sh [--answers FILE.toml] [--medium OTHER_FOLDER]... [options of casemate install]
+# Ends with 0 done, 1 refused, 2 wrong usage, 3 a medium or a chunk is missing or damaged,
+# 4 not trusted, 70 a defect.
+set -eu
+umask 022
+PATH=/usr/sbin:/usr/bin:/sbin:/bin
+export PATH
+
+here=$(CDPATH='' cd -- "$(dirname -- "$0")" && pwd -P)
+base=${CASEMATE_BASE:-/opt/casemate}
+controller=$base/controller
+
+say() { printf '%s\n' "$*" >&2; }
+refuse() { say "$1"; say "$2"; exit "${3:-1}"; }
+
+[ "$(id -u)" = 0 ] || refuse "Lancez cette commande en superutilisateur : sudo sh install.sh" \
+  "Run this command as root: sudo sh install.sh"
+for tool in python3 ssh-keygen sha256sum; do
+  command -v "$tool" >/dev/null 2>&1 || refuse "Il manque le programme $tool." "Missing program: $tool."
+done
+python3 -c 'import sys; sys.exit(sys.version_info[:2] != (3, 13))' ||
+  refuse "Il faut Python 3.13, celui de Debian 13." "Python 3.13 is needed, that of Debian 13."
+
+# Gives VERIFY.sh the fingerprint and the other media that are meant for the installer.
+verify() {
+  root='' take='' left=$#
+  while [ "$left" -gt 0 ]; do
+    word=$1 left=$((left - 1))
+    shift
+    case $take/$word in
+      medium/*) set -- "$@" "$word" && take='' ;;
+      root/*) root=$word take='' ;;
+      /--medium) take=medium ;;
+      /--medium=*) set -- "$@" "${word#*=}" ;;
+      /--root-fingerprint) take=root ;;
+      /--root-fingerprint=*) root=${word#*=} ;;
+    esac
+  done
+  [ -z "$root" ] || set -- -r "$root" "$@"
+  sh "$here/VERIFY.sh" "$@"
+}
+
+# The environment of the installer. The mark is written last: cut before it, it is made again.
+# Before anything of the medium is run, all of it is verified by the system's own tools; later
+# starts leave that to the installer, which remembers what it has read.
+lock=$here/bootstrap/bootstrap.lock
+mark=$controller/.made-from
+wanted=$(sha256sum <"$lock") || refuse "Il manque bootstrap/bootstrap.lock." "bootstrap.lock is missing." 3
+if [ ! -f "$mark" ] || [ "$(cat "$mark")" != "$wanted" ]; then
+  say "Vérification du support… / Verification of the medium…"
+  verify "$@" || exit $?
+  say "Préparation de l’installateur… / Making the installer ready…"
+  pip=
+  for found in "$here"/bootstrap/pip-*.whl; do
+    [ -z "$pip" ] || refuse "Deux pip dans bootstrap/." "Two pips in bootstrap/."
+    pip=$found
+  done
+  [ -f "$pip" ] || refuse "Il manque pip dans bootstrap/." "pip is missing in bootstrap/." 3
+  rm -rf "$controller"
+  mkdir -p "$base"
+  env -i PATH="$PATH" LC_ALL=C.UTF-8 python3 -I -m venv --without-pip "$controller"
+  env -i PATH="$PATH" LC_ALL=C.UTF-8 HOME="$controller" PIP_CONFIG_FILE=/dev/null PIP_NO_INDEX=1 \
+    "$controller/bin/python" "$pip/pip" --disable-pip-version-check --no-cache-dir --quiet install \
+    --no-index --no-deps --require-hashes --only-binary=:all: --find-links "$here/bootstrap" \
+    --requirement "$lock" ||
+    refuse "L’installateur n’a pas pu être préparé." "The installer could not be made ready."
+  sync
+  printf '%s\n' "$wanted" >"$mark"
+fi
+
+# -I: nothing of the folder that one stands in, nor of the environment, is imported.
+exec env -i PATH="$PATH" LC_ALL=C.UTF-8 LANG=C.UTF-8 TERM="${TERM:-dumb}" HOME=/nonexistent \
+  "$controller/bin/python" -I -m appliance.cli install --medium "$here" "$@"

@@ -1,0 +1,179 @@
+import json
+import subprocess
+import sys
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner, Result
+
+from appliance.cli import app
+from appliance.errors import ApplianceError
+from appliance.install import commands, installing, seal
+from appliance.install.phases import PHASES
+from appliance.install.telephone import Fault, code
+from appliance.install.work import Work
+from tests.install.conftest import READY
+from tests.install.stage import CANARY, GIVEN, RELEASE, SCRIPT, Stage, task
+from tests.install.test_installing import BROKEN, DATA, TOML
+
+Cli = Callable[..., Result]
+# What offline-wheels/site/controller.in brings, by import name; the rest is not on the site's
+# controller, whose environment is made before anything else is installed.
+CONTROLLER = {
+    "annotated_doc", "annotated_types", "cffi", "_cffi_backend", "cryptography", "jinja2",
+    "markdown_it", "markupsafe", "mdurl", "msgspec", "packaging", "pydantic", "pydantic_core",
+    "pygments", "rich", "shellingham", "typer", "typing_extensions", "typing_inspection",
+    "yaml", "_yaml", "click",
+}  # fmt: skip
+
+
+@pytest.fixture
+def cli(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> Cli:
+    """Run commands on the stage, whose recorder hears all."""
+    monkeypatch.setattr(commands, "open_bundle", lambda *_: stage.bundle)
+    monkeypatch.setattr(commands, "observe", lambda *_: READY)
+    monkeypatch.setattr(installing, "Work", partial(Work, tell=stage.hear))
+    (stage.folder / "answers.toml").write_text(TOML)
+
+    def run(*words: str, text: str = "") -> Result:
+        here = ["--root", str(stage.places.root)] if words[0] != "report" else []
+        return CliRunner().invoke(app, [*words, *here], input=text)
+
+    return run
+
+
+def unattended(stage: Stage) -> tuple[str, ...]:
+    return "install", "--medium", "m", "--answers", str(stage.folder / "answers.toml")
+
+
+def test_install_unattended_asks_nothing_and_says_where_the_report_is(
+    stage: Stage, cli: Cli
+) -> None:
+    done = cli(*unattended(stage), "--json")
+    assert done.exit_code == 0
+    answer = json.loads(done.stdout)
+    assert answer["release"]["release_seq"] == RELEASE.release_seq
+    assert answer["changed"] == 4
+    assert (Path(answer["report"]) / "report.md.sig").exists()
+    assert done.stderr.count("Vous pouvez éteindre ici") == len(PHASES)
+
+
+def test_install_speaks_english_when_it_is_told_to(stage: Stage, cli: Cli) -> None:
+    done = cli(*unattended(stage), "--language", "en")
+    assert done.stderr.count("You may switch off here") == len(PHASES)
+    assert "Installation finished" in done.stdout
+
+
+def test_install_asks_what_only_the_engineer_knows(
+    cli: Cli, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(commands, "is_pinned", lambda _: False)
+    replies = ["0123", *map(str, (GIVEN[name] for name in (
+        "site_name", "domain", "time_zone", "profile", "operator")))]  # fmt: skip
+    done = cli("install", "--medium", "m", text="\n".join(replies) + "\n")
+    assert done.exit_code == 0
+    asked = ("Empreinte", "Nom du site", "Nom public", "Fuseau", "Profil", "Votre nom")
+    assert all(one in done.stderr for one in asked)
+
+
+def test_a_failure_ends_with_one_and_the_sentence_to_dictate(stage: Stage, cli: Cli) -> None:
+    stage.play({**SCRIPT, DATA: BROKEN})
+    monkey = cli(*unattended(stage))
+    assert monkey.exit_code == 1
+    assert "casemate: Code 06-08-612 321 : l’installation s’est arrêtée" in monkey.stderr
+
+
+def test_the_exit_code_of_the_bundle_is_that_of_the_command(
+    stage: Stage, cli: Cli, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class UntrustedError(ApplianceError):
+        exit_code = 4
+
+    def refuse(*_: object) -> None:
+        raise UntrustedError("no")
+
+    monkeypatch.setattr(commands, "open_bundle", refuse)
+    assert cli(*unattended(stage)).exit_code == 4
+
+
+def test_the_checklist_is_printed_without_touching_the_machine(stage: Stage, cli: Cli) -> None:
+    done = cli("install", "--checklist", "--answers", str(stage.folder / "answers.toml"))
+    assert done.stdout.startswith("# Liste de contrôle — Atelier d’essai")
+    assert not stage.places.install.exists()
+
+
+def test_a_dictated_code_is_explained(stage: Stage, cli: Cli) -> None:
+    said = code(Fault(PHASES[0], "", "CM-INS-65"))
+    done = cli("install", "--explain", said, "--playbooks", str(stage.folder))
+    assert done.stdout == "CM-INS-65\n"
+
+
+def test_preflight_of_a_ready_machine_is_0(cli: Cli) -> None:
+    done = cli("preflight", "--json")
+    assert done.exit_code == 0
+    assert {check["level"] for check in json.loads(done.stdout)} == {"pass"}
+
+
+def test_preflight_runs_the_playbook_of_the_installed_release(stage: Stage, cli: Cli) -> None:
+    luks = {"id": "luks", "level": "fail", "title": "Chiffrement", "message": "en clair"}
+    stage.play({"preflight.yml": {"events": [task("Look", casemate_check=luks)]}})
+    stage.places.link(RELEASE.release_seq)
+    done = cli("preflight")
+    assert done.exit_code == 1
+    assert "✗ Chiffrement : en clair" in done.stdout
+    assert cli("preflight", "--machine-only").exit_code == 0
+
+
+@pytest.mark.parametrize(
+    ("canary", "status", "exit_code"),
+    [
+        pytest.param(CANARY, 0, 0, id="nothing left, the planted one caught"),
+        pytest.param({**CANARY, "attempts": 1}, 0, 1, id="an attempt"),
+        pytest.param({**CANARY, "positive_control": False}, 0, 1, id="not caught"),
+        pytest.param(CANARY, 2, 1, id="the playbook failed"),
+    ],
+)
+def test_the_egress_proof_is_0_only_when_it_proves(
+    stage: Stage, cli: Cli, canary: dict[str, object], status: int, exit_code: int
+) -> None:
+    events = [task("Count", casemate_egress=canary)]
+    stage.play({"egress_proof.yml": {"events": events, "status": status}})
+    stage.places.link(RELEASE.release_seq)
+    done = cli("egress-proof", "--json")
+    assert done.exit_code == exit_code
+    assert json.loads(done.stdout)["attempts"] == canary["attempts"]
+
+
+def test_an_egress_proof_that_measured_nothing_proves_nothing(stage: Stage, cli: Cli) -> None:
+    stage.play({})
+    stage.places.link(RELEASE.release_seq)
+    done = cli("egress-proof")
+    assert done.exit_code == 1
+    assert "la preuve ne vaut rien" in done.stdout
+
+
+def test_a_report_is_verified_against_the_key_that_was_kept(stage: Stage, cli: Cli) -> None:
+    cli(*unattended(stage))
+    kept = str(seal.public(stage.places.key))
+    for name in ("report.md", "report.json"):
+        done = cli("report", "verify", str(stage.places.reports / name), "--key", kept)
+        assert done.exit_code == 0
+        assert "authentique, signé par la clé SHA256:" in done.stdout
+    report = stage.places.reports / "report.md"
+    report.chmod(0o644)
+    report.write_text(report.read_text().replace("C. Vasseur", "A. Martin"))
+    done = cli("report", "verify", str(report), "--key", kept)
+    assert isinstance(done.exception, seal.ReportError)
+
+
+def test_the_commands_need_only_what_the_controller_has() -> None:
+    listed = "import sys, appliance.cli, appliance.install.commands; print(*sys.modules)"
+    words = [sys.executable, "-c", listed]
+    printed = subprocess.run(words, capture_output=True, text=True, check=True).stdout
+    found = {name.split(".")[0] for name in printed.split()} - set(sys.stdlib_module_names)
+    own = {"appliance", "__main__", "_openssl"}
+    known = own | CONTROLLER
+    foreign = {name for name in found - known if not name.startswith("_")}
+    assert foreign == set()

@@ -1,0 +1,41 @@
+import json
+
+from appliance.install.answers import check
+from appliance.install.inventory import checklist, inventory, variables
+from appliance.install.phases import PHASES
+from tests.install.stage import GIVEN, RELEASE
+
+SITE = "/etc/casemate/site.toml"
+
+
+def test_the_inventory_is_one_machine_with_the_answers() -> None:
+    values = variables(check(GIVEN), RELEASE, SITE)
+    read = json.loads(inventory(values, "/opt/casemate/controller/bin/python"))
+    site = read["all"]["children"]["site"]
+    assert site["hosts"]["casemate"]["ansible_connection"] == "local"
+    assert site["vars"]["casemate_seq"] == 7
+    assert site["vars"]["casemate_release_dir"] == "/var/lib/casemate/releases/7"
+    assert site["vars"]["casemate_domain"] == "casemate.site.internal"
+    assert site["vars"]["casemate_admin_domain"] == "admin.casemate.site.internal"
+    assert "casemate_zones" not in site["vars"], "the closed ones of the playbooks stay"
+
+
+def test_a_zone_that_is_not_named_stays_closed() -> None:
+    users = {"users": {"interface": "eno1", "sources": ["192.0.2.0/24"]}}
+    zones = variables(check({**GIVEN, "zones": users}), RELEASE, SITE)["casemate_zones"]
+    closed = {"interface": "lo", "sources": []}
+    assert zones == {**users, "admin": closed, "logs": closed, "gpu": closed, "backup": closed}
+
+
+def test_the_same_answers_give_the_same_bytes() -> None:
+    values = variables(check(GIVEN), RELEASE, SITE)
+    assert inventory(values, "python") == inventory(dict(values), "python")
+
+
+def test_the_checklist_names_the_site_and_each_phase() -> None:
+    text = checklist(variables(check(GIVEN), RELEASE, SITE))
+    assert text.startswith("# Liste de contrôle — Atelier d’essai\n")
+    assert "nom connu des postes : casemate.site.internal" in text
+    for phase in PHASES:
+        may = "oui" if phase.power_off else "non"
+        assert f"| {phase.number}. {phase.french} | {phase.expected} s | {may} | |" in text
