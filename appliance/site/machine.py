@@ -61,6 +61,20 @@ def available_memory() -> int:
     return int(fields["MemAvailable"].split()[0]) * 1024
 
 
+def lacking(model: Path) -> tuple[str, ...]:
+    """Return what a folder lacks to be a model in Mistral's format, as vLLM reads it."""
+    wanted = {
+        "params.json": ["params.json"],
+        "consolidated*.safetensors": ["consolidated*.safetensors"],
+        "tekken.json": ["tekken.json", "tokenizer.model*"],
+    }
+    return tuple(
+        name
+        for name, patterns in wanted.items()
+        if not any(any(model.glob(pattern)) for pattern in patterns)
+    )
+
+
 def observe(
     folder: Path, ports: Iterable[int], *, installed: bool, vectors: bool, running: int | None
 ) -> Machine:

@@ -40,6 +40,8 @@ class Machine:
     occupied: frozenset[int]  # of the ports that were asked for
     running: int | None = None  # pid of the demo that holds this folder
     vectors: bool = True  # an embedder is asked for
+    model: str = ""  # folder of the model that was asked for
+    model_lacks: tuple[str, ...] = ()  # names of its files that are not there
 
 
 def refusals(machine: Machine) -> Iterator[str]:
@@ -57,6 +59,11 @@ def refusals(machine: Machine) -> Iterator[str]:
         yield (
             "Il manque des paquets : exécutez "
             f"« sudo apt-get install -y {' '.join(packages)} », puis recommencez."
+        )
+    if machine.model_lacks:
+        yield (
+            f"Le dossier {machine.model} n’est pas un modèle au format Mistral, il y manque "
+            f"{', '.join(machine.model_lacks)} : donnez le bon dossier avec MODEL=…"
         )
     if len(f"{machine.folder}{LONGEST_SOCKET}".encode()) > SOCKET_PATH_LIMIT:
         yield (

@@ -7,7 +7,14 @@ from pathlib import Path
 import pytest
 
 from appliance.site import machine
-from appliance.site.machine import available_memory, free_ports, held, is_free, observe
+from appliance.site.machine import (
+    available_memory,
+    free_ports,
+    held,
+    is_free,
+    lacking,
+    observe,
+)
 
 
 def test_a_port_that_somebody_listens_on_is_occupied(tmp_path: Path) -> None:
@@ -50,3 +57,13 @@ def test_a_folder_is_held_once_and_the_holder_is_named(tmp_path: Path) -> None:
         assert second.stdout.strip() == str(os.getpid())
     after = subprocess.run(argv, capture_output=True, text=True, check=True)
     assert after.stdout.strip() == "None"
+
+
+def test_a_model_folder_lacks_what_vllm_would_not_find(tmp_path: Path) -> None:
+    every = ("params.json", "consolidated*.safetensors", "tekken.json")
+    assert lacking(tmp_path / "none") == lacking(tmp_path) == every
+    (tmp_path / "params.json").touch()
+    (tmp_path / "consolidated-00001-of-00002.safetensors").touch()
+    assert lacking(tmp_path) == ("tekken.json",)
+    (tmp_path / "tokenizer.model.v3").touch()
+    assert lacking(tmp_path) == ()

@@ -46,6 +46,12 @@ def test_a_machine_with_all_it_needs_is_not_refused() -> None:
             "sudo apt-get install -y haproxy libnuma1",
             id="packages",
         ),
+        pytest.param(
+            replace(GOOD, model="/srv/m", model_lacks=("params.json", "tekken.json")),
+            "/srv/m n’est pas un modèle au format Mistral, il y manque params.json, tekken.json",
+            "MODEL=",
+            id="model",
+        ),
         pytest.param(replace(GOOD, folder="/" + "x" * 99), "trop long", "DIR=", id="path"),
     ],
 )
