@@ -48,7 +48,7 @@ def test_a_machine_with_all_it_needs_is_not_refused() -> None:
         ),
         pytest.param(
             replace(GOOD, model="/srv/m", model_lacks=("params.json", "tekken.json")),
-            "/srv/m n’est pas un modèle au format Mistral, il y manque params.json, tekken.json",
+            "/srv/m n’est pas un modèle au format Mistral, il y manque params.json, tekken",
             "MODEL=",
             id="model",
         ),

@@ -211,6 +211,8 @@ def test_a_streamed_text_equals_a_direct_call_with_the_same_seed(
             assert usage is not None
             assert usage.prompt_tokens == direct["usage"]["prompt_tokens"]
             assert usage.completion_tokens == direct["usage"]["completion_tokens"] == 24
+            (end,) = (e for e in await records(site) if ".llm.completion." in e["type"])
+            assert (end["prompt_tokens"], end["completion_tokens"]) == (usage.prompt_tokens, 24)
 
     asyncio.run(main())
 
