@@ -15,13 +15,16 @@ ZONES: tuple[ZoneName, ...] = ("users", "admin", "logs", "gpu", "backup")
 Value = str | int | list[object] | Mapping[str, object]
 
 
-def variables(answers: Answers, release: Release, site_toml: str) -> dict[str, Value]:
+def variables(
+    answers: Answers, release: Release, site_toml: str, created: int = 0
+) -> dict[str, Value]:
     """Return the variables of the site.
 
     Args:
         answers: Checked.
         release: What is installed.
         site_toml: The declared site, on this machine.
+        created: When the release was made, seconds since 1970: no clock may be before.
     """
     found: dict[str, Value] = {
         "casemate_seq": release.release_seq,
@@ -40,6 +43,11 @@ def variables(answers: Answers, release: Release, site_toml: str) -> dict[str, V
         "casemate_pki": answers.pki,
         "casemate_gateways": answers.gateways,
         "casemate_site_toml": site_toml,
+        "casemate_not_before": created,
+        "casemate_overrides": [
+            {"id": one.check, "reason": one.reason, "operator": answers.operator}
+            for one in answers.overrides
+        ],
     }
     if answers.zones:
         closed = Zone(interface="lo")

@@ -154,7 +154,7 @@ class Work:
             self.places.settings.mkdir(mode=0o755, parents=True, exist_ok=True)
             replace_file(self.places.declared, sample, 0o640)
             self.record.note("sample", {"file": declared})
-        values = variables(self.answers, self.bundle.release, declared)
+        values = variables(self.answers, self.bundle.release, declared, self.bundle.created)
         interpreter = str(self.places.controller / "bin/python")
         wanted = inventory(values, interpreter)
         path = self.places.inventory

@@ -52,7 +52,7 @@ def task(name: str, outcome: str = "ok", role: str = "pki", **more: Any) -> dict
             "outcome": outcome, "milliseconds": 12, **more}  # fmt: skip
 
 
-CANARY = {"phase": "repos", "attempts": 0, "positive_control": True}
+CANARY = {"phase": "repos", "attempts": 0, "positive_control": True, "found": []}
 SCRIPT: dict[str, Any] = {
     "site.yml": {"events": [task("Write the names", "changed"), task("Read the names")]},
     "egress_proof.yml": {"events": [task("Count", casemate_egress=CANARY)]},

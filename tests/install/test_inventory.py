@@ -17,6 +17,7 @@ def test_the_inventory_is_one_machine_with_the_answers() -> None:
     assert site["vars"]["casemate_release_dir"] == "/var/lib/casemate/releases/7"
     assert site["vars"]["casemate_domain"] == "casemate.site.internal"
     assert site["vars"]["casemate_admin_domain"] == "admin.casemate.site.internal"
+    assert site["vars"]["casemate_overrides"] == []
     assert "casemate_zones" not in site["vars"], "the closed ones of the playbooks stay"
 
 
@@ -25,6 +26,15 @@ def test_a_zone_that_is_not_named_stays_closed() -> None:
     zones = variables(check({**GIVEN, "zones": users}), RELEASE, SITE)["casemate_zones"]
     closed = {"interface": "lo", "sources": []}
     assert zones == {**users, "admin": closed, "logs": closed, "gpu": closed, "backup": closed}
+
+
+def test_the_playbooks_hear_who_answers_for_a_check_and_when_the_bundle_was_made() -> None:
+    wish = {"overrides": [{"check": "luks", "reason": "Baie scellée"}]}
+    values = variables(check({**GIVEN, **wish}), RELEASE, SITE, created=1_700_000_000)
+    assert values["casemate_not_before"] == 1_700_000_000
+    assert values["casemate_overrides"] == [
+        {"id": "luks", "reason": "Baie scellée", "operator": "C. Vasseur"}
+    ]
 
 
 def test_the_same_answers_give_the_same_bytes() -> None:

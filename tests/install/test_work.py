@@ -16,6 +16,7 @@ from appliance.install.work import SAMPLE, StoppedError, Work, body, fault_of
 from tests.install.stage import CANARY, PLAYBOOKS, RELEASE, SCRIPT, Stage, task
 
 STATE = opened(None, RELEASE)
+EXCUSED = {"level": "warn", "overridden": True}  # as the playbook hands it over
 LUKS = {"id": "luks", "level": "fail", "title": "Chiffrement", "message": "disque en clair"}
 
 
@@ -74,7 +75,8 @@ def test_a_check_of_the_playbook_that_fails_stops_and_is_written_down(stage: Sta
 
 
 def test_an_override_goes_to_the_report_with_reason_and_operator(stage: Stage) -> None:
-    stage.play({**SCRIPT, "preflight.yml": {"events": [task("Look", casemate_checks=[LUKS])]}})
+    told = [{**LUKS, **EXCUSED}]
+    stage.play({**SCRIPT, "preflight.yml": {"events": [task("Look", casemate_checks=told)]}})
     everything(stage.work(overrides=[{"check": "luks", "reason": "Baie scellée"}]))
     page = (stage.places.reports / "report.md").read_text()
     assert "- luks : C. Vasseur, motif : Baie scellée" in page
