@@ -1,4 +1,5 @@
 import errno
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -63,10 +64,9 @@ def test_another_error_of_the_disk_is_not_hidden() -> None:
     ids=["nothing", "a beginning", "a hole", "rubbish", "too much"],
 )  # fmt: skip
 def test_only_what_is_not_on_the_disk_is_read_from_the_medium(
-    bundle: Path, store: Store, left: object, read: int
+    bundle: Path, store: Store, left: Callable[[bytes], bytes], read: int
 ) -> None:
     file, data = model(bundle), TREE[NAME]
-    assert callable(left)
     store.growing(file).write_bytes(left(data))
     copied = copying(bundle, store)
     copied.all([file])

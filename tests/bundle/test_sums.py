@@ -1,4 +1,5 @@
 import subprocess
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -39,7 +40,7 @@ def test_stock_sha256sum_reads_it(tmp_path: Path) -> None:
     ],
     ids=range(9),
 )
-def test_another_form_is_refused(change) -> None:  # type: ignore[no-untyped-def]  # noqa: ANN001
+def test_another_form_is_refused(change: Callable[[bytes], bytes]) -> None:
     with pytest.raises(FormatError):
         parse(change(text(ONE)))
 
