@@ -184,7 +184,7 @@ def status(
 
 def machine(os_release: Path) -> Machine:
     """Return what this machine is, in the words of a manifest."""
-    text = os_release.read_text("utf-8", "replace")
+    text = os_release.read_text("utf-8", "replace") if os_release.is_file() else ""
     found = dict(line.split("=", 1) for line in text.splitlines() if "=" in line)
     known = {name: value.strip("\"'") for name, value in found.items()}
     processor = platform.machine()

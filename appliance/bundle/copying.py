@@ -17,7 +17,7 @@ from appliance.bundle.manifest import Chunk, File, chunk_path
 from appliance.bundle.medium import Media
 from appliance.bundle.reading import Finding, FindingsError, needed_by
 from appliance.bundle.refusal import BundleError, DamagedError
-from appliance.bundle.store import Span, Store, sync_folder
+from appliance.bundle.store import Span, Store, make_folder, sync_folder
 from appliance.bundle.verify import Release
 
 _FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
@@ -94,7 +94,7 @@ class Copy:
                 f"{file.path} : ses morceaux sont bons, mais pas leur assemblage.",
                 f"{file.path}: its chunks are good, but not together.",
             )
-        final.parent.mkdir(mode=0o755, exist_ok=True)
+        make_folder(final.parent)
         partial.rename(final)
         self.files += 1
         return final.parent

@@ -51,7 +51,7 @@ class Store:
     def prepare(self) -> None:
         """Make the folders that are not there."""
         for folder in (self.blobs, self.partial, self.manifests, self.releases):
-            folder.mkdir(mode=0o755, parents=True, exist_ok=True)
+            make_folder(folder)
         sync_folder(self.root / "store")
 
     @contextmanager
@@ -166,12 +166,11 @@ class Store:
         for stale in (growing, final):
             if stale.exists():
                 shutil.rmtree(stale)
-        growing.mkdir(mode=0o755)
+        make_folder(growing)
         folders = {growing}
         for file in manifest.tree():
             path = growing / file.path
-            path.parent.mkdir(mode=0o755, parents=True, exist_ok=True)
-            folders.add(path.parent)
+            folders |= make_folder(path.parent)
             os.link(self.blob(file), path)
         for folder in sorted(folders):
             sync_folder(folder)
@@ -203,6 +202,15 @@ def write_durably(path: Path, data: bytes, *, mode: int) -> None:
         os.fsync(file.fileno())
     partial.rename(path)
     sync_folder(path.parent)
+
+
+def make_folder(folder: Path) -> set[Path]:
+    """Make a folder and those above it, readable whatever the umask. Return the new ones."""
+    missing = [each for each in (folder, *folder.parents) if not each.exists()]
+    for each in reversed(missing):
+        each.mkdir()
+        each.chmod(0o755)
+    return set(missing)
 
 
 def sync_folder(folder: Path) -> None:

@@ -49,7 +49,7 @@ def test_equal_chunks_are_stored_once(tmp_path: Path) -> None:
     assert len([path for path in (tmp_path / "chunks").rglob("*") if path.is_file()]) == 1
 
 
-@settings(max_examples=40)
+@settings(max_examples=40, deadline=None)
 @given(st.integers(0, 300), st.integers(1, 80), st.integers(0, 999))
 def test_any_file_comes_back_from_its_chunks(
     tmp_path_factory: pytest.TempPathFactory, size: int, chunk: int, seed: int

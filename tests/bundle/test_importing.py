@@ -61,6 +61,23 @@ def test_files_of_the_store_are_read_only_and_linked(bundle: Path, root: Path) -
             assert found.st_mode & 0o777 == (0o555 if path.name == "empty" else 0o444)
 
 
+def test_a_strict_umask_does_not_hide_the_release_from_its_services(
+    bundle: Path, root: Path
+) -> None:
+    before = os.umask(0o077)
+    try:
+        tree = bring(root, bundle).tree
+    finally:
+        os.umask(before)
+    folders = [
+        root / "releases",
+        root / "store",
+        tree,
+        *(p for p in tree.rglob("*") if p.is_dir()),
+    ]
+    assert {path.stat().st_mode & 0o777 for path in folders} == {0o755}
+
+
 def test_importing_again_reads_nothing_from_the_medium(bundle: Path, root: Path) -> None:
     first, second = bring(root, bundle), bring(root, bundle)
     assert first.copied == sum(

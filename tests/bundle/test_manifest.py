@@ -4,7 +4,7 @@ from typing import Any
 
 import msgspec
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from appliance.bundle.manifest import (
@@ -132,6 +132,7 @@ def test_a_chunk_is_at_most_one_gibibyte() -> None:
 _names = st.text(st.characters(exclude_categories=["Cc", "Cs", "Zl", "Zp"]), max_size=40)
 
 
+@settings(deadline=None)
 @given(_names, st.integers(1, 1 << 40), st.integers(0, 1 << 40))
 def test_what_is_written_is_read_back(name: str, seq: int, created: int) -> None:
     one = manifest(
@@ -145,6 +146,7 @@ def test_what_is_written_is_read_back(name: str, seq: int, created: int) -> None
     assert Manifest.parse(data) == one
 
 
+@settings(deadline=None)
 @given(st.data())
 def test_no_change_of_one_byte_gives_the_same_manifest(data: st.DataObject) -> None:
     whole = bytearray(manifest().to_bytes())

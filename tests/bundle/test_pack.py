@@ -1,7 +1,7 @@
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
@@ -9,6 +9,7 @@ from appliance.bundle import pack, sums
 from appliance.bundle.manifest import Manifest
 from appliance.bundle.medium import open_media
 from appliance.bundle.pack import allot
+from appliance.bundle.paths import check_path, check_unique
 from appliance.bundle.refusal import BundleError
 from appliance.bundle.trust import check_self_signed
 from tests.bundle.bundles import ROOT_KEYS, build, chunk_files, make_root
@@ -36,6 +37,13 @@ def test_the_list_holds_every_file_but_what_is_made_after_it(tmp_path: Path) -> 
         "manifest.json", "manifest.json.sig", "root.json", "root.json.sig", "root.json.sig.2",
         "SHA256SUMS", "medium.json",
     }  # fmt: skip
+
+
+def test_every_name_on_a_medium_can_be_written_on_fat32(tmp_path: Path) -> None:
+    build(tmp_path / "b")
+    names = [str(name) for name in contents(tmp_path / "b")]
+    assert [check_path(name) for name in names] == names
+    check_unique(names)
 
 
 def test_verify_sh_may_be_executed(tmp_path: Path) -> None:
@@ -94,6 +102,7 @@ def test_media_that_are_too_small_are_refused_before_anything_is_written(
     assert not (tmp_path / "x").exists()
 
 
+@settings(deadline=None)
 @given(
     st.dictionaries(st.text("abcdef", min_size=1), st.integers(1, 100), max_size=30),
     st.lists(st.integers(-10, 400), max_size=5),

@@ -3,7 +3,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from appliance.bundle.sums import parse, text
@@ -45,6 +45,7 @@ def test_another_form_is_refused(change: Callable[[bytes], bytes]) -> None:
         parse(change(text(ONE)))
 
 
+@settings(deadline=None)
 @given(st.dictionaries(st.text("abc/", min_size=1, max_size=8), st.just("f" * 64)))
 def test_what_is_written_is_read_or_refused_never_another(entries: dict[str, str]) -> None:
     try:
