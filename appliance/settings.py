@@ -165,6 +165,9 @@ class WorkerSettings(_Strict):
     embedding_model: str = "all-minilm-l6-v2"
     """Model asked for vectors."""
 
+    parser: Path | None = None
+    """Unix socket behind which systemd starts the parser; None: a child of the worker."""
+
 
 class EngineSettings(_Strict):
     """Keys of `engine.toml`: the built-in extractive engine."""

@@ -7,6 +7,7 @@ parsed, while its vectors are still on their way.
 
 import asyncio
 from dataclasses import dataclass
+from pathlib import Path
 from uuid import UUID
 
 from psycopg import AsyncConnection
@@ -21,7 +22,7 @@ from appliance.rag.embed import Embedder
 from appliance.rag.indexing import store as index
 from appliance.rag.objects import ObjectError, Objects, Stored
 from appliance.rag.parsed import Answer, Parsed, Reason
-from appliance.rag.sandbox import KilledError, parse
+from appliance.rag.sandbox import KilledError, parse, parse_apart
 
 BATCH = 16  # passages in one call for vectors
 PARSER_TRIES = 3
@@ -37,6 +38,7 @@ class Tools:
     objects: Objects
     embedder: Embedder
     recorder: RecorderClient
+    parser: Path | None = None  # socket of the parser; None: a child of this process
 
 
 async def ingest(tools: Tools, document: UUID, job: int) -> None:
@@ -49,7 +51,7 @@ async def ingest(tools: Tools, document: UUID, job: int) -> None:
         if source is None or source.progress not in {"waiting", "parsing"}:
             return
         await index.set_progress(conn, source.id, "parsing")
-    answer = await _parse(tools.objects, source)
+    answer = await _parse(tools, source)
     text = (
         None if answer.parsed is None else await asyncio.to_thread(_text, source, answer.parsed)
     )
@@ -141,15 +143,17 @@ async def keep_house(tools: Tools) -> bool:
     return True
 
 
-async def _parse(objects: Objects, source: Source) -> Answer:
+async def _parse(tools: Tools, source: Source) -> Answer:
     stored = Stored(source.content_id, source.wrapped_key, 0)
     try:
-        data = await asyncio.to_thread(objects.read, source.vault, stored)
+        data = await asyncio.to_thread(tools.objects.read, source.vault, stored)
     except ObjectError:
         return Answer([], reason=Reason.ORIGINAL)
     for _ in range(PARSER_TRIES):
         try:
-            return await parse(data)
+            if tools.parser is None:
+                return await parse(data)
+            return await parse_apart(data, tools.parser)
         except KilledError:
             continue
     return Answer([], reason=Reason.KILLED)

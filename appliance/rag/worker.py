@@ -71,4 +71,4 @@ async def _tools(
         client = (settings.client_id, secret)
         embedder = Embedder(settings.gateway, settings.realm, client, settings.embedding_model)
         stack.push_async_callback(embedder.close)
-        yield Tools(pool, objects, embedder, recorder)
+        yield Tools(pool, objects, embedder, recorder, settings.parser)

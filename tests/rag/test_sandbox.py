@@ -1,4 +1,5 @@
 import asyncio
+import contextlib
 import os
 import sys
 import time
@@ -137,3 +138,69 @@ def test_a_cancelled_parse_leaves_no_process() -> None:
 def _children() -> int:
     pid = os.getpid()
     return len(Path(f"/proc/{pid}/task/{pid}/children").read_text().split())
+
+
+def apart(tmp_path: Path, text: str, data: bytes = b"x", seconds: float = 30) -> Answer:
+    """Ask a program that a server starts for each connection, as systemd does."""
+    path = tmp_path / "parser"
+
+    async def start(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        process = await asyncio.create_subprocess_exec(
+            *program(text), stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE
+        )
+        try:
+            with contextlib.suppress(ConnectionError):
+                answer, _ = await process.communicate(await reader.read())
+                writer.write(answer)
+                await writer.drain()
+        finally:
+            writer.close()
+            with contextlib.suppress(ProcessLookupError):
+                process.kill()
+            await process.wait()
+
+    async def ask() -> Answer:
+        async with await asyncio.start_unix_server(start, path):
+            return await sandbox.parse_apart(data, path, seconds=seconds)
+
+    return asyncio.run(ask())
+
+
+def test_a_parser_apart_gets_the_document_whole_and_answers(tmp_path: Path) -> None:
+    text = (
+        "import sys; data = sys.stdin.buffer.read()\n"
+        f"sys.stdout.buffer.write({ANSWER!r} if data == bytes(3_000_000) else b'no')"
+    )
+    assert apart(tmp_path, text, bytes(3_000_000)).reason is Reason.EMPTY
+
+
+def test_a_parser_apart_that_hangs_is_given_up(tmp_path: Path) -> None:
+    text = "import time; time.sleep(60)"
+    assert apart(tmp_path, text, seconds=0.3).reason is Reason.TOO_LONG
+
+
+def test_a_parser_apart_that_writes_too_much_is_given_up(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sandbox, "OUTPUT_BYTES_MAX", 1 << 20)
+    assert apart(tmp_path, "import os; os.write(1, bytes(1 << 21))\n" * 2).reason is (
+        Reason.TOO_COMPLEX
+    )
+
+
+@pytest.mark.parametrize("text", ["", "print('no answer')", "import os; os.abort()"])
+def test_a_parser_apart_without_an_answer_is_tried_again(tmp_path: Path, text: str) -> None:
+    with pytest.raises(KilledError, match="without an answer"):
+        apart(tmp_path, text)
+
+
+def test_a_parser_apart_that_ran_until_its_end_read_too_long(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sandbox, "CPU_SECONDS", 0)
+    assert apart(tmp_path, "").reason is Reason.TOO_LONG
+
+
+def test_a_parser_apart_that_is_away_is_tried_again(tmp_path: Path) -> None:
+    with pytest.raises(KilledError, match="away"):
+        asyncio.run(sandbox.parse_apart(b"x", tmp_path / "absent"))
