@@ -5,6 +5,7 @@ damaged, 4 not trusted, 70 a defect.
 """
 
 import json
+import os
 import time
 from pathlib import Path
 from typing import Annotated
@@ -71,6 +72,7 @@ def install(  # noqa: PLR0913 - one option for each thing that an engineer may b
     if checklist:
         typer.echo(_checklist(answers))
         return
+    os.umask(0o022)  # whatever the engineer's: services pass through folders made here
     places, began = Places(root.resolve()), time.monotonic()
     ask = None if answers or as_json else _asking(language)
     wish = Wish(language, answers, ask)

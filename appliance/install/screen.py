@@ -62,9 +62,11 @@ def resumes(done: Iterable[Phase], language: Language) -> str:
 
 
 def checked(check: Check) -> str:
-    """Return the line of a check; its texts are French."""
+    """Return the line of a check, with its remedy when one is needed; its texts are French."""
     line = f"        {_MARKS[check.level]} {check.title} : {check.message}"
-    return f"{line}\n          {check.remedy}" if check.remedy else line
+    if check.level == Level.PASS or not check.remedy:
+        return line
+    return f"{line}\n          {check.remedy}"
 
 
 def total(changed: int, seconds: int, language: Language) -> str:

@@ -1,4 +1,5 @@
 import json
+import os
 import subprocess
 import sys
 from collections.abc import Callable
@@ -58,6 +59,18 @@ def test_install_unattended_asks_nothing_and_says_where_the_report_is(
     assert answer["changed"] == 4
     assert (Path(answer["report"]) / "report.md.sig").exists()
     assert done.stderr.count("Vous pouvez éteindre ici") == len(PHASES)
+
+
+def test_a_strict_umask_closes_no_folder_that_services_pass_through(
+    stage: Stage, cli: Cli
+) -> None:
+    before = os.umask(0o077)
+    try:
+        cli(*unattended(stage))
+    finally:
+        os.umask(before)
+    assert stage.places.settings.stat().st_mode & 0o777 == 0o755
+    assert stage.places.reports.parent.stat().st_mode & 0o777 == 0o700
 
 
 def test_install_speaks_english_when_it_is_told_to(stage: Stage, cli: Cli) -> None:

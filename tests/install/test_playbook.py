@@ -125,6 +125,8 @@ callback.v2_playbook_on_task_start(task, False)
 callback.v2_runner_on_ok(Result({"changed": True, "content": "hunter2"}))
 callback.v2_runner_on_ok(Result({"ansible_facts": {"casemate_check": {"id": "luks"}}}))
 callback.v2_runner_on_failed(Result({"msg": "no room"}))
+items = [{"failed": True, "msg": "no lock of vllm"}, {"failed": False, "msg": "fine"}]
+callback.v2_runner_on_failed(Result({"msg": "One or more items failed", "results": items}))
 Task.no_log = True
 callback.v2_runner_on_failed(Result({"msg": "hunter2"}))
 Task.no_log = False
@@ -143,7 +145,10 @@ def test_the_plugin_reports_names_and_outcomes_and_no_result(tmp_path: Path) -> 
     assert drive(str(report)).returncode == 0
     text = report.read_text()
     assert "hunter2" not in text
-    assert text.count('"outcome": "failed"') == 3
+    assert text.count('"outcome": "failed"') == 4
+    assert text.count("no lock of vllm") == 1
+    assert "One or more" not in text
+    assert "fine" not in text
     assert text.count("no room") == 1
     assert '"casemate_check": {"id": "luks"}' in text
     assert '"outcome": "changed"' in text

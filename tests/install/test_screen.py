@@ -32,6 +32,11 @@ def test_a_check_shows_its_remedy() -> None:
     ]
 
 
+def test_a_check_that_holds_shows_no_remedy() -> None:
+    held = Check("luks", Level.PASS, "Chiffrement", "LUKS2", "Chiffrez.")
+    assert checked(held) == "        ✓ Chiffrement : LUKS2"
+
+
 def test_the_last_line_counts_the_changes() -> None:
     assert total(0, 62, FR) == "Installation terminée en 1 min 02 s : 0 modification(s)."
     assert duration(59) == "59 s"

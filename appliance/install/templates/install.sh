@@ -10,7 +10,7 @@ PATH=/usr/sbin:/usr/bin:/sbin:/bin
 export PATH
 
 here=$(CDPATH='' cd -- "$(dirname -- "$0")" && pwd -P)
-base=${CASEMATE_BASE:-/opt/casemate}
+base=/opt/casemate
 controller=$base/controller
 
 say() { printf '%s\n' "$*" >&2; }

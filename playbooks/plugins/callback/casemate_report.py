@@ -91,7 +91,7 @@ class CallbackModule(CallbackBase):  # type: ignore[misc]
             facts = {**body, **(body.get("ansible_facts") or {})}
             event |= {name: facts[name] for name in HANDED_OVER if name in facts}
             if outcome in {"failed", "unreachable"}:
-                event["message"] = str(body.get("msg", ""))[:MESSAGE_CHARS_MAX]
+                event["message"] = _message(body)[:MESSAGE_CHARS_MAX]
         self._write(event)
 
     def _write(self, event: dict[str, Any]) -> None:
@@ -116,6 +116,13 @@ def _name(task: Any) -> str:
 def _of(result: Any, name: str) -> Any:
     """Return a part of a result: public since ansible-core 2.19, private before."""
     return getattr(result, name) if hasattr(result, name) else getattr(result, f"_{name}")
+
+
+def _message(body: dict[str, Any]) -> str:
+    """Return what failed: of a loop, what its items said."""
+    items = body.get("results") or []
+    said = [str(item.get("msg", "")) for item in items if item.get("failed")]
+    return "\n".join(said) or str(body.get("msg", ""))
 
 
 def _body(result: Any) -> dict[str, Any]:
