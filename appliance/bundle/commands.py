@@ -1,10 +1,11 @@
-"""The command line of bundles: `casemate bundle verify|import|delta|spread|status`.
+"""The command line of bundles: `casemate bundle verify|import|root|delta|spread|status`.
 
 Exit codes: 0 done, 1 refused, 2 wrong usage, 3 medium or chunk missing or damaged (copy it
 again, then run the same command: what was good is not read again), 4 not trusted, 70 a defect.
 """
 
 import platform
+import re
 import shutil
 from pathlib import Path
 from time import time
@@ -22,8 +23,9 @@ from appliance.bundle.medium import Media, open_media
 from appliance.bundle.memory import Memory
 from appliance.bundle.refusal import BundleError
 from appliance.bundle.show import answer, outcome, print_release, progress, release_facts
-from appliance.bundle.sshsig import load_private
+from appliance.bundle.sshsig import ROOT_NAMESPACE, load_private
 from appliance.bundle.store import Store
+from appliance.bundle.trust import Role, compose, spelled
 from appliance.bundle.verify import Machine, prove
 from appliance.errors import FormatError
 
@@ -108,6 +110,40 @@ def import_release(
         print_release(facts)
         typer.echo(f"IMPORTÉE dans {done.tree} ; {done.copied} octets lus sur les supports")
         typer.echo(f"IMPORTED into {done.tree}; {done.copied} bytes read from the media")
+
+
+@app.command("root")
+def make_root(  # noqa: PLR0913, PLR0917 - a command has one argument per option
+    out: Annotated[Path, typer.Argument(help="root.json to write.")],
+    root_key: Annotated[list[Path], typer.Option(help="Public key that may sign roots.")],
+    release_key: Annotated[list[Path], typer.Option(help="Public key that may sign releases.")],
+    root_threshold: Annotated[int, typer.Option(help="How many must sign a root.")] = 2,
+    release_threshold: Annotated[int, typer.Option(help="How many must sign a release.")] = 1,
+    version: Annotated[int, typer.Option(help="One more at each rotation.")] = 1,
+    *,
+    as_json: AsJson = False,
+) -> None:
+    """Write the root of trust, to be signed by `ssh-keygen -Y sign`, and print its sheet."""
+    lines = {_id_of(path): path.read_text("utf-8") for path in (*root_key, *release_key)}
+    roles = [
+        Role(sorted(map(_id_of, paths)), threshold)
+        for paths, threshold in ((root_key, root_threshold), (release_key, release_threshold))
+    ]
+    made = compose(version, roles[0], roles[1], lines)
+    out.write_bytes(made.to_bytes())
+    if as_json:
+        answer({"ok": True, "fingerprint": made.fingerprint(), "version": version})
+        return
+    typer.echo(f"FICHE / SHEET\n  {spelled(made.fingerprint())}")
+    typer.echo(f"À signer par {root_threshold} clé(s) racine, ancienne(s) et nouvelle(s) :")
+    typer.echo(f"To be signed by {root_threshold} root key(s), old and new:")
+    typer.echo(
+        f"  ssh-keygen -Y sign -n {ROOT_NAMESPACE} -f KEY < {out.name} > {out.name}.sig.ID"
+    )
+
+
+def _id_of(path: Path) -> str:
+    return re.sub(r"[^a-z0-9]+", "-", path.stem.lower()).strip("-")[:32]
 
 
 @app.command("delta")

@@ -75,6 +75,24 @@ class Root(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True
         return hashlib.sha256(self.to_bytes()).hexdigest()
 
 
+def compose(version: int, root: Role, release: Role, keys: dict[str, str]) -> Root:
+    """Return a root with these roles.
+
+    Args:
+        version: One more than that of the root before.
+        root: Ids of the keys that sign roots, and how many must.
+        release: Ids of the keys that sign manifests, and how many must.
+        keys: Id to the line of a `.pub` file; its comment is left out.
+
+    Raises:
+        FormatError: A key is not Ed25519, or a rule of the format is broken.
+    """
+    lines = {name: PublicKey.parse(line).line() for name, line in keys.items()}
+    found = Root(version=version, keys=lines, roles=Roles(release=release, root=root))
+    _check(found)
+    return found
+
+
 def spelled(fingerprint: str) -> str:
     """Return a digest in groups of four, to be read aloud."""
     return " ".join(fingerprint[at : at + 4] for at in range(0, len(fingerprint), 4))

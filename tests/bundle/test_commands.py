@@ -1,4 +1,5 @@
 import json
+import subprocess
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ from typer.testing import CliRunner
 
 from appliance.bundle.commands import app, machine
 from appliance.bundle.store import Store
+from appliance.bundle.trust import check_self_signed, spelled
 from appliance.bundle.verify import Machine
 from tests.bundle.bundles import (
     RELEASE_KEY,
@@ -127,6 +129,41 @@ def test_a_bundle_is_spread_and_verified_from_its_media(bundle: Path, tmp_path: 
         run("spread", bundle, "--to", tmp_path / "three", "--size", 5000, code=1)["code"]
         == "CM-INS-09"
     )
+
+
+def test_a_root_signed_by_stock_ssh_keygen_is_accepted(tmp_path: Path) -> None:
+    names = ("Root A", "root_b", "release")
+    for name in names:
+        words = ["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", str(tmp_path / name)]
+        subprocess.run(words, check=True)
+    path, public = tmp_path / "root.json", [f"{tmp_path / name}.pub" for name in names]
+    roles = ["--root-key", public[0], "--root-key", public[1], "--release-key", public[2]]
+    made = run("root", path, *roles)
+    for name in names[:2]:
+        command = [
+            "ssh-keygen",
+            "-Y",
+            "sign",
+            "-n",
+            "root@casemate",
+            "-f",
+            str(tmp_path / name),
+        ]
+        done = subprocess.run(
+            command, input=path.read_bytes(), capture_output=True, check=True
+        )  # fmt: skip
+        (tmp_path / f"root.json.sig.{name}").write_bytes(done.stdout)
+    signatures = [each.read_bytes() for each in tmp_path.glob("root.json.sig.*")]
+    root = check_self_signed(path.read_bytes(), signatures)
+    assert (root.fingerprint(), sorted(root.keys)) == (
+        made["fingerprint"], ["release", "root-a", "root-b"]
+    )  # fmt: skip
+    said = (
+        CliRunner()
+        .invoke(app, ["root", *map(str, (path, *(w for k in keys for w in k)))])
+        .stdout
+    )
+    assert spelled(root.fingerprint()) in said
 
 
 def test_an_import_on_another_system_is_refused(bundle: Path, tmp_path: Path) -> None:
