@@ -158,11 +158,7 @@ def test_a_root_signed_by_stock_ssh_keygen_is_accepted(tmp_path: Path) -> None:
     assert (root.fingerprint(), sorted(root.keys)) == (
         made["fingerprint"], ["release", "root-a", "root-b"]
     )  # fmt: skip
-    said = (
-        CliRunner()
-        .invoke(app, ["root", *map(str, (path, *(w for k in keys for w in k)))])
-        .stdout
-    )
+    said = CliRunner().invoke(app, ["root", str(path), *roles]).stdout
     assert spelled(root.fingerprint()) in said
 
 
