@@ -1,0 +1,59 @@
+"""A bundle for the rehearsal: a root of trust made for it, then `casemate bundle build`."""
+
+import hashlib
+import subprocess
+from collections.abc import Sequence
+from pathlib import Path
+
+from appliance.bundle.pack import sign_root
+from appliance.bundle.sshsig import load_private
+from appliance.bundle.trust import Role, Roles, Root
+
+ROOT = Path(__file__).parents[2]
+CASEMATE = ROOT / ".venv" / "bin" / "casemate"
+CACHE = ROOT / "build" / "bundle-cache"
+
+
+def make_trust(folder: Path) -> tuple[Path, Path]:
+    """Make a release key and `root.json` with its signature; return both paths."""
+    folder.mkdir(parents=True, exist_ok=True)
+    key, root_file = folder / "release", folder / "root.json"
+    if not root_file.exists():
+        argv = [
+            "ssh-keygen",
+            "-q",
+            "-t",
+            "ed25519",
+            "-N",
+            "",
+            "-C",
+            "rehearsal",
+            "-f",
+            str(key),
+        ]
+        subprocess.run(argv, check=True)
+        role = Role(keys=["rehearsal"], threshold=1)
+        public = " ".join((folder / "release.pub").read_text().split()[:2])
+        root = Root(version=1, keys={"rehearsal": public}, roles=Roles(release=role, root=role))
+        (signature,) = sign_root(root, [load_private(key.read_bytes())])
+        (folder / "root.json.sig.rehearsal").write_bytes(signature)
+        root_file.write_bytes(root.to_bytes())
+    return key, root_file
+
+
+def build(out: Path, trust: Path, models: Sequence[str] = ()) -> str:
+    """Build the bundle of the commit; return the fingerprint of its root of trust."""
+    key, root = make_trust(trust)
+    argv = [str(CASEMATE), "bundle", "build", "--out", str(out), "--root", str(root)]
+    argv += [
+        "--key",
+        str(key),
+        "--repository",
+        str(ROOT),
+        "--cache",
+        str(ROOT / "build/bundle-cache"),
+    ]
+    for model in models:
+        argv += ["--model", model]
+    subprocess.run(argv, check=True, cwd=ROOT)
+    return hashlib.sha256(root.read_bytes()).hexdigest()

@@ -1,0 +1,180 @@
+"""A bare Debian 13 that boots with systemd and has no network: debootstrap, overlay, nspawn.
+
+Two veth pairs are its only cards: `users0`, where a person's browser is, and `wan0`, whose
+default route ends in the canary. Their other ends are in a network namespace of the rehearsal.
+"""
+
+import shutil
+import subprocess
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+PACKAGES = "ca-certificates,python3,systemd,systemd-sysv,dbus,openssh-client,coreutils,procps"
+START = 60.0  # seconds
+ADDRESS, PERSON = "198.51.100.2", "198.51.100.1"  # machine, browser
+LEAVING, CANARY = "192.0.2.2", "192.0.2.1"  # machine, where every route ends
+PLAIN = {
+    "PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
+    "HOME": "/root",
+}
+
+
+class RehearsalError(Exception):
+    """A step did not do what it had to; the message says what was seen."""
+
+
+def call(*argv: str | Path, timeout: float = 120) -> str:
+    """Run a command of the host, and return what it printed.
+
+    Raises:
+        RehearsalError: It failed.
+    """
+    words = [str(word) for word in argv]
+    done = subprocess.run(words, capture_output=True, text=True, timeout=timeout, check=False)
+    if done.returncode:
+        raise RehearsalError(f"{' '.join(words)}: {done.returncode} {done.stderr[-2000:]}")
+    return done.stdout
+
+
+def base(cache: Path) -> Path:
+    """Return a bare Debian 13, made once."""
+    tree, whole = cache / "trixie", cache / "trixie.whole"
+    if not whole.exists():
+        shutil.rmtree(tree, ignore_errors=True)
+        cache.mkdir(parents=True, exist_ok=True)
+        call(
+            "debootstrap", "--variant=minbase", f"--include={PACKAGES}", "trixie", tree,
+            timeout=900,
+        )  # fmt: skip
+        whole.touch()
+    return tree
+
+
+@dataclass(slots=True)
+class Machine:
+    """One machine: what it writes goes into `folder`, and is thrown away with it."""
+
+    tree: Path
+    folder: Path
+    name: str
+    media: Sequence[Path] = ()
+    _boot: "subprocess.Popen[bytes] | None" = field(default=None, init=False)
+    _leader: int = field(default=0, init=False)
+
+    @property
+    def root(self) -> Path:
+        """Return the file system of the machine."""
+        return self.folder / "root"
+
+    @property
+    def outside(self) -> str:
+        """Return the network namespace in which the browser and the canary are."""
+        return f"{self.name}-out"
+
+    def make(self) -> None:
+        """Lay an empty layer over the bare system."""
+        for name in ("upper", "work", "root"):
+            (self.folder / name).mkdir(parents=True, exist_ok=True)
+        layers = f"lowerdir={self.tree},upperdir={self.folder}/upper,workdir={self.folder}/work"
+        call("mount", "-t", "overlay", "overlay", "-o", layers, self.root)
+
+    def boot(self) -> None:
+        """Start systemd in it; return once it is up, with its cards plugged in."""
+        binds = [f"--bind-ro={m}:/media/{n}" for n, m in enumerate(self.media, 1)]
+        argv = [
+            "systemd-nspawn", f"--machine={self.name}", "--register=no", "--keep-unit",
+            "--private-network", *binds, "-D", str(self.root), "-b", "--console=pipe",
+        ]  # fmt: skip
+        with (self.folder / "console.log").open("ab") as log:
+            self._boot = subprocess.Popen(
+                argv, stdin=subprocess.DEVNULL, stdout=log, stderr=log
+            )
+        deadline = time.monotonic() + START
+        while not self._is_up():
+            if time.monotonic() > deadline or self._boot.poll() is not None:
+                raise RehearsalError((self.folder / "console.log").read_text(errors="replace"))
+            time.sleep(0.3)
+        self._plug()
+
+    def _is_up(self) -> bool:
+        assert self._boot is not None
+        children = Path(f"/proc/{self._boot.pid}/task/{self._boot.pid}/children").read_text()
+        if not children:
+            return False
+        self._leader = int(children.split()[0])
+        state = self.run("systemctl", "is-system-running", check=False).stdout.strip()
+        return state in {"running", "degraded"}
+
+    def _plug(self) -> None:
+        """Give the machine its two cards; all that it sends ends in our namespace."""
+        subprocess.run(["ip", "netns", "del", self.outside], capture_output=True, check=False)
+        call("ip", "netns", "add", self.outside)
+        ours = ("ip", "netns", "exec", self.outside)
+        cards = (("users0", "u0", ADDRESS, PERSON), ("wan0", "w0", LEAVING, CANARY))
+        for inner, outer, inside, out in cards:
+            leader = str(self._leader)
+            call(
+                *ours,
+                "ip",
+                "link",
+                "add",
+                outer,
+                "type",
+                "veth",
+                "peer",
+                "name",
+                inner,
+                "netns",
+                leader,
+            )
+            call(*ours, "ip", "addr", "add", f"{out}/24", "dev", outer)
+            call(*ours, "ip", "link", "set", outer, "up")
+            theirs = ("nsenter", "-t", leader, "-n", "ip")
+            call(*theirs, "addr", "add", f"{inside}/24", "dev", inner)
+            call(*theirs, "link", "set", inner, "up")
+        call(*ours, "ip", "link", "set", "lo", "up")
+        call(
+            "nsenter",
+            "-t",
+            str(self._leader),
+            "-n",
+            "ip",
+            "route",
+            "add",
+            "default",
+            "via",
+            CANARY,
+        )
+
+    def run(
+        self, *argv: str, timeout: float = 120, check: bool = True
+    ) -> "subprocess.CompletedProcess[str]":
+        """Run a command in the machine, as root, with a plain environment.
+
+        Raises:
+            RehearsalError: It failed, and `check` was asked for.
+        """
+        enter = ["nsenter", "-t", str(self._leader), "-m", "-u", "-i", "-n", "-p", "-C", "--"]
+        flat = ["env", "-i", *(f"{k}={v}" for k, v in PLAIN.items()), *argv]
+        done = subprocess.run(
+            [*enter, *flat], capture_output=True, text=True, timeout=timeout, check=False
+        )
+        if check and done.returncode:
+            said = f"{done.stdout[-3000:]}\n{done.stderr[-3000:]}"
+            raise RehearsalError(f"{' '.join(argv)}: {done.returncode}\n{said}")
+        return done
+
+    def kill(self) -> None:
+        """Take its power away, and its layer off; what it wrote stays in the folder."""
+        if self._boot is not None:
+            self._boot.kill()
+            self._boot.wait()
+            if self._leader:
+                subprocess.run(
+                    ["kill", "-9", str(self._leader)], capture_output=True, check=False
+                )
+        time.sleep(0.5)
+        subprocess.run(["umount", "-l", str(self.root)], capture_output=True, check=False)
+        subprocess.run(["ip", "netns", "del", self.outside], capture_output=True, check=False)

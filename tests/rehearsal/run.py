@@ -1,0 +1,258 @@
+"""The rehearsal: from nothing to a cited answer with its receipt, without a network.
+
+`python -m tests.rehearsal.run [FOLDER]` as root. Each phase is timed, after each the canary
+must be empty; `build/rehearsal.json` says what was done, also when a phase failed.
+"""
+
+import datetime as dt
+import json
+import os
+import platform
+import re
+import shutil
+import subprocess
+import sys
+import time
+import traceback
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from appliance.site import account
+from tests.rehearsal import bundle, machine
+from tests.rehearsal.canary import Canary
+from tests.rehearsal.machine import ADDRESS, Machine, RehearsalError
+
+ROOT = Path(__file__).parents[2]
+RESULT = ROOT / "build" / "rehearsal.json"
+DOMAIN = "casemate.site.internal"
+MEDIUM = 2_200_000_000  # bytes of each medium
+PERSON, COLLECTION = "camille", "procedures"
+ANSWERS = f"""\
+site_name = "Site de répétition"
+domain = "{DOMAIN}"
+time_zone = "Europe/Paris"
+profile = "cpu"
+operator = "Répétition"
+users_address = "{ADDRESS}"
+site_toml = "/root/site.toml"
+media = [
+  {{serial = "REPETITION-1", handed_by = "Répétition"}},
+  {{serial = "REPETITION-2", handed_by = "Répétition"}},
+]
+[zones.users]
+interface = "users0"
+sources = ["198.51.100.0/24"]
+"""
+PLAYBOOKS = "/var/lib/casemate/releases/1/playbooks"
+AGAIN = (
+    f"cd {PLAYBOOKS} && ANSIBLE_HOME=/root/.ansible PIP_CONFIG_FILE=/dev/null LANG=C.UTF-8 "
+    "/opt/casemate/controller/bin/ansible-playbook -i inventories/single/hosts.yml "
+    "-i /etc/casemate/inventory.json site.yml"
+)
+UNITS = (
+    "casemate-recorder", "casemate-gateway@0", "casemate-console", "casemate-worker",
+    "casemate-engine", "casemate-vllm@embed", "casemate-keycloak",
+)  # fmt: skip
+
+
+@dataclass(slots=True)
+class Rehearsal:
+    """One rehearsal, in a folder that may be thrown away."""
+
+    folder: Path
+    phases: list[dict[str, Any]] = field(default_factory=list)
+    fingerprint: str = ""
+    box: Machine = field(init=False)
+    canary: Canary = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.box = Machine(
+            machine.base(ROOT / "build" / "rehearsal"), self.folder / "machine", "rehearsal",
+            tuple(self.folder / f"medium{n}" / "casemate" for n in (1, 2)),
+        )  # fmt: skip
+        self.canary = Canary(self.box)
+
+    def phase(
+        self, name: str, do: Callable[[], dict[str, Any]], *, watched: bool = True
+    ) -> None:
+        """Do a step, note how long it took, and that nothing tried to leave."""
+        print(f"▸ {name}", flush=True)
+        started = time.monotonic()
+        entry: dict[str, Any] = {"phase": name, "ok": False}
+        self.phases.append(entry)
+        try:
+            entry |= do()
+            if watched:
+                self.canary.is_empty()
+            entry["ok"] = True
+        except BaseException as exc:
+            entry["error"] = f"{type(exc).__name__}: {exc}"[:4000]
+            raise
+        finally:
+            entry["seconds"] = round(time.monotonic() - started, 1)
+            shown = {k: v for k, v in entry.items() if k not in {"phase", "ok"}}
+            print(
+                f"  {'✓' if entry['ok'] else '✗'} {json.dumps(shown, ensure_ascii=False)}",
+                flush=True,
+            )
+
+    def build(self) -> dict[str, Any]:
+        """Build the bundle of the commit."""
+        out = self.folder / "bundle"
+        self.fingerprint = bundle.build(out, self.folder / "trust")
+        size = sum(f.stat().st_size for f in out.rglob("*") if f.is_file())
+        return {"bytes": size}
+
+    def media(self) -> dict[str, Any]:
+        """Copy it onto two media."""
+        (folder,) = (self.folder / "bundle").iterdir()
+        words = [str(bundle.CASEMATE), "bundle", "spread", str(folder), "--size", str(MEDIUM)]
+        for medium in self.box.media:
+            medium.parent.mkdir(parents=True, exist_ok=True)
+            words += ["--to", str(medium)]
+        machine.call(*words, timeout=900)
+        return {"media": len(self.box.media)}
+
+    def boot(self) -> dict[str, Any]:
+        """Boot the bare machine."""
+        self.box.make()
+        self.box.boot()
+        self.canary.place()
+        sample = ROOT / "appliance" / "site" / "sample" / "site.toml"
+        shutil.copyfile(sample, self.box.root / "root" / "site.toml")
+        (self.box.root / "root" / "answers.toml").write_text(ANSWERS, "utf-8")
+        return {}
+
+    def control(self) -> dict[str, Any]:
+        """Show that the canary lives."""
+        return {"planted": self.canary.control()}
+
+    def verify(self) -> dict[str, Any]:
+        """Verify with sh, ssh-keygen and sha256sum."""
+        words = ["sh", "/media/1/VERIFY.sh", "-r", self.fingerprint, "/media/2"]
+        said = self.box.run(*words, timeout=300).stdout
+        return {"said": said.strip().splitlines()[-1]}
+
+    def install(self) -> dict[str, Any]:
+        """Install from the media, unattended."""
+        words = ["sh", "/media/1/install.sh", "--medium", "/media/2", "--answers"]
+        words += ["/root/answers.toml", "--root-fingerprint", self.fingerprint]
+        self.box.run(*words, timeout=1200)
+        journal = self.box.root / "var/lib/casemate/install/journal.jsonl"
+        events = [json.loads(line) for line in journal.read_text("utf-8").splitlines()]
+        done = {
+            e["phase"]: e["milliseconds"] / 1000 for e in events if e["event"] == "phase.done"
+        }
+        return {"phases": done}
+
+    def visit(self) -> dict[str, Any]:
+        """Be a person at a browser."""
+        home, folder = self.box.root, self.folder / "person"
+        folder.mkdir(exist_ok=True)
+        people = account.parse((home / "etc/casemate/secrets/accounts.json").read_bytes())
+        (password,) = (one.password for one in people if one.username == PERSON)
+        work = {
+            "origin": f"https://{DOMAIN}", "name": PERSON, "collection": COLLECTION,
+            "password": password, "folder": str(folder),
+            "key": (home / "etc/casemate/log.vkey").read_text().strip(),
+        }  # fmt: skip
+        (folder / "work.json").write_text(json.dumps(work), "utf-8")
+        hosts = Path("/etc/netns") / self.box.outside / "hosts"
+        hosts.parent.mkdir(parents=True, exist_ok=True)
+        hosts.write_text(f"127.0.0.1 localhost\n{ADDRESS} {DOMAIN}\n")
+        authority = str(home / "etc/casemate/pki/ca.crt")
+        words = ["ip", "netns", "exec", self.box.outside, "env", f"SSL_CERT_FILE={authority}"]
+        words += [sys.executable, "-m", "tests.rehearsal.visitor", str(folder / "work.json")]
+        done = subprocess.run(
+            words, capture_output=True, text=True, cwd=ROOT, check=False, timeout=300
+        )
+        (folder / "work.json").unlink()
+        if done.returncode:
+            raise RehearsalError(done.stderr[-3000:])
+        found: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
+        return found
+
+    def again(self, changed: int) -> dict[str, Any]:
+        """Run the playbook again: exactly so many tasks change something."""
+        done = self.box.run("sh", "-c", AGAIN, timeout=900)
+        counted = re.search(r"ok=(\d+)\s+changed=(\d+)\s+unreachable=0\s+failed=0", done.stdout)
+        if counted is None:
+            raise RehearsalError(done.stdout[-3000:])
+        if int(counted[2]) != changed:
+            named = re.findall(
+                r"(TASK|HANDLER) \[([^\]]+)\] \*+\n(?:changed|.*\nchanged)", done.stdout
+            )
+            raise RehearsalError(f"{counted[2]} changed, not {changed}: {named}")
+        return {"ok_tasks": int(counted[1]), "changed": int(counted[2])}
+
+    def by_hand(self) -> dict[str, Any]:
+        """Change one line by hand; exactly that is corrected."""
+        path = self.box.root / "etc" / "hosts"
+        before = path.read_bytes()
+        path.write_bytes(before + b"203.0.113.7 elsewhere.example\n")
+        found = self.again(1)
+        if path.read_bytes() != before:
+            raise RehearsalError("what was changed by hand was not corrected")
+        return found
+
+    def exposure(self) -> dict[str, Any]:
+        """Ask systemd how much of the machine each unit can reach: 2.0 at most."""
+        found: dict[str, float] = {}
+        for unit in UNITS:
+            said = self.box.run(
+                "systemd-analyze", "security", "--no-pager", f"{unit}.service", check=False
+            ).stdout
+            score = re.search(r"Overall exposure level.*?: ([0-9.]+)", said)
+            found[unit] = float(score[1]) if score else 10.0
+        if max(found.values()) > 2.0:
+            raise RehearsalError(f"too exposed: {found}")
+        return {"exposure": found}
+
+    def play(self) -> None:
+        """All of it, in order."""
+        self.phase("bundle", self.build, watched=False)
+        self.phase("media", self.media, watched=False)
+        self.phase("boot", self.boot, watched=False)
+        self.phase("canary, before anything", self.control)
+        self.phase("VERIFY.sh", self.verify)
+        self.phase("install.sh", self.install)
+        self.phase("visit", self.visit)
+        self.phase("second run", lambda: self.again(0))
+        self.phase("one change by hand", self.by_hand)
+        self.phase("exposure of the units", self.exposure)
+        self.phase("canary, at the end", self.control)
+
+    def write(self) -> None:
+        """Write the figures."""
+        RESULT.parent.mkdir(exist_ok=True)
+        commit = machine.call("git", "-C", ROOT, "rev-parse", "--short", "HEAD").strip()
+        total = round(sum(p["seconds"] for p in self.phases), 1)
+        found = {
+            "date": dt.datetime.now(dt.UTC).date().isoformat(),
+            "machine": f"{os.cpu_count()} cores, {platform.machine()}, {platform.release()}",
+            "commit": commit, "ok": all(p["ok"] for p in self.phases), "seconds": total,
+            "phases": self.phases,
+        }  # fmt: skip
+        RESULT.write_text(json.dumps(found, indent=1, ensure_ascii=False) + "\n", "utf-8")
+
+
+def main() -> int:
+    folder = Path(sys.argv[1] if len(sys.argv) > 1 else ROOT / "build" / "rehearsal" / "run")
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True)
+    rehearsal = Rehearsal(folder)
+    try:
+        rehearsal.play()
+    except Exception:  # noqa: BLE001 - the edge: written, then told
+        traceback.print_exc()
+        return 1
+    finally:
+        rehearsal.write()
+        rehearsal.box.kill()
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

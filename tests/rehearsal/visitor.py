@@ -1,0 +1,123 @@
+"""The person of the rehearsal: signs in over TLS, deposits, asks, opens, keeps a receipt.
+
+Run in the browser's network namespace, as a program of its own: `python -m
+tests.rehearsal.visitor WORK.json` reads what it needs and prints one JSON object. It trusts the
+site's authority alone (SSL_CERT_FILE), as a workstation of the site would.
+"""
+
+import asyncio
+import json
+import subprocess
+import sys
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+
+from appliance.audit.receipt import page
+from appliance.site.visitor import Page, Visitor
+
+READING = 90.0  # seconds until a deposited document is found
+WORD = "zirconium"
+TITLE = "note-repetition.txt"
+DOCUMENT = (
+    "Note de service PO-417\n\n"
+    f"Le local {WORD} ferme le vendredi à dix-sept heures trente.\n"
+    "La clé du local est gardée au poste de sécurité.\n"
+)
+QUESTION = f"À quelle heure ferme le local {WORD} le vendredi ?"
+READY = "Combien de jours de télétravail sont possibles par semaine ?"
+
+
+@dataclass(slots=True)
+class Visit:
+    """What was seen, and how long each step took."""
+
+    seconds: dict[str, float] = field(default_factory=dict)
+    seen: dict[str, Any] = field(default_factory=dict)
+    _last: float = field(default_factory=time.monotonic)
+
+    def done(self, step: str) -> None:
+        """Note the time since the step before."""
+        now = time.monotonic()
+        self.seconds[step], self._last = round(now - self._last, 2), now
+
+
+async def deposit(visitor: Visitor, collection: str) -> Page:
+    """Put the document into a collection, as the form of its page does."""
+    shown = await visitor.get(f"/documents/{collection}")
+    (form,) = (f for f in shown.root.forms if "multipart" in (f.get("enctype") or ""))
+    data = aiohttp.FormData()
+    for name, value in form.form_values():
+        data.add_field(name, str(value))
+    data.add_field("fichiers", DOCUMENT.encode(), filename=TITLE, content_type="text/plain")
+    headers = {"Origin": visitor.origin}
+    # The class has no upload of its own: a browser sends the form whole.
+    async with visitor._http.post(form.action, data=data, headers=headers) as answer:
+        assert answer.status < 400, (answer.status, await answer.text())
+    return await visitor.get(f"/documents/{collection}")
+
+
+async def visit(work: dict[str, Any]) -> Visit:
+    """Do all that a person would, in order."""
+    found = Visit()
+    async with Visitor(work["origin"]) as visitor:
+        landed = await visitor.sign_in(work["name"], work["password"], None)
+        found.seen["signed_in"] = landed.address
+        found.done("sign in")
+        await deposit(visitor, work["collection"])
+        found.done("deposit")
+        reply = None
+        deadline = time.monotonic() + READING
+        while reply is None or WORD not in reply.text:
+            assert time.monotonic() < deadline, f"never found: {reply}"
+            await asyncio.sleep(1)
+            reply = await visitor.ask(QUESTION, [work["collection"]])
+        found.done("read and cited")
+        found.seen |= {"answer": reply.text, "sources": reply.sources}
+        shown = await visitor.get(reply.receipt.removesuffix("/recu"))
+        found.seen["record"] = shown.status
+        receipt = await visitor.download(reply.receipt)
+        found.done("receipt")
+        link = await _source(visitor, work["collection"])
+        found.seen["source"] = WORD in link
+        found.done("open the source")
+    found.seen["receipt"] = elsewhere(Path(work["folder"]), receipt, work["key"])
+    found.done("receipt checked with python3 and openssl")
+    return found
+
+
+async def _source(visitor: Visitor, collection: str) -> str:
+    """Open the document of the answer; return the text that is shown."""
+    listed = await visitor.get(f"/documents/{collection}")
+    (address, *_) = [
+        link.get("href")
+        for link in listed.root.xpath("//a[@href]")
+        if TITLE.removesuffix(".txt") in link.text_content()
+    ]
+    return (await visitor.get(address)).text("//main")
+
+
+def elsewhere(folder: Path, receipt: bytes, key: str) -> str:
+    """Check a receipt with the printed page: python3 and openssl, and nothing of ours."""
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "verify_receipt.py").write_text(page(), "utf-8")
+    (folder / "receipt").write_bytes(receipt)
+    python = ["python3", "-I", "-S", "verify_receipt.py", "receipt", key]
+    flat = ["/usr/bin/env", "-i", "PATH=/usr/bin:/bin"]
+    done = subprocess.run([*flat, *python], cwd=folder, capture_output=True, check=False)
+    output = (done.stdout + done.stderr).decode()
+    assert done.returncode == 0, output
+    return next(line for line in output.splitlines() if "AUTHENTIC" in line)
+
+
+def main() -> None:
+    work = json.loads(Path(sys.argv[1]).read_text("utf-8"))
+    found = asyncio.run(visit(work))
+    print(json.dumps({"seconds": found.seconds, "seen": found.seen}, ensure_ascii=False))
+
+
+if __name__ == "__main__":
+    main()
