@@ -29,7 +29,7 @@ def complaints(packages: Path) -> list[str]:
             for name, recorded, _ in csv.reader(rows):
                 path = packages / name
                 if not recorded:
-                    if not name.endswith(WRITTEN_ON_SITE + (".pyc",)):
+                    if not name.endswith((*WRITTEN_ON_SITE, ".pyc")):
                         found.append(f"no digest: {name}")
                 elif not path.is_file():
                     found.append(f"missing: {name}")
