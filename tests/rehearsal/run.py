@@ -10,6 +10,7 @@ import os
 import platform
 import re
 import shutil
+import signal
 import subprocess
 import sys
 import time
@@ -239,6 +240,11 @@ class Rehearsal:
 
 
 def main() -> int:
+    if os.geteuid():
+        print("casemate : lancez « make rehearsal » en superutilisateur.", file=sys.stderr)
+        return 2
+    # The lane ends with this signal: the machine must not outlive it.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     folder = Path(sys.argv[1] if len(sys.argv) > 1 else ROOT / "build" / "rehearsal" / "run")
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
