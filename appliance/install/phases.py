@@ -47,7 +47,7 @@ PHASES = (
     Phase(4, "preflight", "Contrôles du système", "Checks of the system",
           30, power_off=True, playbook="preflight.yml", each_start=True),
     Phase(5, "system", "Système, temps, paquets, certificats",
-          "System, time, packages, certificates", 240, power_off=False, playbook="site.yml",
+          "System, time, packages, certificates", 420, power_off=False, playbook="site.yml",
           roles=("release", "base_system", "hosts_dns", "time_sync", "apt_repository", "pki")),
     Phase(6, "data", "Base de données, identités, journal signé, site déclaré",
           "Database, identities, signed log, declared site", 240, power_off=False,

@@ -65,6 +65,11 @@ def test_lines_that_are_not_in_their_place_are_found(order: list[int]) -> None:
         list(read(b"".join(lines[number] for number in order)))
 
 
+def test_another_form_of_the_same_line_is_not_what_was_written() -> None:
+    with pytest.raises(BrokenChainError, match="ligne 1"):
+        head_of(journal(1).replace(b'"at":', b'"at": '))
+
+
 def test_lines_cut_at_the_end_change_the_head_that_the_report_holds() -> None:
     stored = journal()
     cut = b"".join(stored.splitlines(keepends=True)[:-1])

@@ -8,7 +8,9 @@ from appliance.install.answers import Answers, check
 from appliance.install.phases import PHASES
 from appliance.install.telephone import ROLES, Fault, code
 
-GUIDE = (Path(__file__).parents[2] / "docs/installation.fr.md").read_text("utf-8")
+DOCS = Path(__file__).parents[2] / "docs"
+GUIDE = (DOCS / "installation.fr.md").read_text("utf-8")
+ENGLISH = (DOCS / "installation.en.md").read_text("utf-8")
 
 
 @pytest.mark.parametrize("role", ROLES)
@@ -21,6 +23,8 @@ def test_each_phase_is_in_the_guide(phase: object) -> None:
     assert isinstance(phase, type(PHASES[0]))
     may = "oui" if phase.power_off else "non"
     assert f"| {phase.number} | {phase.french} | {may} |" in GUIDE
+    may = "yes" if phase.power_off else "no"
+    assert f"| {phase.number} | {phase.english} | {may} |" in ENGLISH
 
 
 def test_the_answers_of_the_guide_are_taken_and_name_every_key() -> None:

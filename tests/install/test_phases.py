@@ -51,6 +51,7 @@ class Machine:
         self.step()
         before = PHASES[: PHASES.index(phase)]
         assert all(self.effects.get(one.name) for one in before), "a phase was left out"
+        assert self.stored == state, "saved before it begins"
         assert state.running == phase.name
         self.effects[phase.name] = self.effects.get(phase.name, 0) + 1
         self.step()
