@@ -277,8 +277,9 @@ def write_files(directory: Path, files: Mapping[str, bytes]) -> None:
     folders = {directory}
     for name, data in files.items():
         path = directory / name
-        path.parent.mkdir(parents=True, exist_ok=True)
-        folders.update(p for p in path.parents if p.is_relative_to(directory))
+        if path.parent not in folders:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            folders.update(p for p in path.parents if p.is_relative_to(directory))
         fd = os.open(_temporary(path), os.O_WRONLY | os.O_CREAT | os.O_TRUNC, _MODE)
         with os.fdopen(fd, "wb") as file:
             file.write(data)

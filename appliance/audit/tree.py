@@ -47,18 +47,14 @@ class Frontier:
 
     def add(self, leaf: bytes) -> bytes:
         """Append an entry and return its leaf hash."""
-        digest = _sha256(b"\x00" + leaf).digest()
-        self.add_hash(digest)
-        return digest
-
-    def add_hash(self, digest: bytes) -> None:
-        """Append an entry of which only the leaf hash is at hand."""
-        node, size = digest, self.size
+        digest = node = _sha256(b"\x00" + leaf).digest()
+        size, peaks = self.size, self._peaks
         while size & 1:
-            node = _sha256(b"\x01" + self._peaks.pop() + node).digest()
+            node = _sha256(b"\x01" + peaks.pop() + node).digest()
             size >>= 1
-        self._peaks.append(node)
+        peaks.append(node)
         self.size += 1
+        return digest
 
     def root(self) -> bytes:
         """Return the Merkle tree hash."""

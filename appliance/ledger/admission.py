@@ -156,7 +156,9 @@ class Admission:
             if name.endswith(":*"):
                 raise LifecycleError(f"{name} is a default, not a budget")
             budget = Budget()
-        budget.check(name, amount, budget.own or self.defaults.get(family(name)), starts)
+        limit = budget.own or self.defaults.get(family(name))
+        if limit is not None:
+            budget.check(name, amount, limit, starts)
         return budget
 
     def end(self, request: str, spend: dict[str, int]) -> None:
