@@ -1,7 +1,8 @@
 """One process of the race for a budget: `python -m tests.audit.racer SOCKET NAME COUNT`.
 
-All its requests ask at once, and again when they are refused; each that is admitted is held for
-a while. Like a gateway it tells what it serves, and closes what it was given.
+It is connected when it prints a line, and starts when it reads one. All its requests ask at
+once, and again when they are refused; each that is admitted is held for a while. Like a
+gateway it tells what it serves, and closes what it was given.
 """
 
 import asyncio
@@ -36,7 +37,8 @@ async def race(path: Path, name: str, count: int) -> None:
             await client.append(ending)
             live.discard(request)
 
-    print("racing", flush=True)  # noqa: T201
+    print("ready", flush=True)  # noqa: T201
+    await asyncio.to_thread(sys.stdin.readline)
     await asyncio.gather(*[ask() for _ in range(count)])
     await client.close()
 

@@ -21,7 +21,8 @@ CHANGE = BudgetChange(
 def racer(settings: RecorderSettings, number: int) -> subprocess.Popen[bytes]:
     argv = [sys.executable, "-m", "tests.audit.racer"]
     argv += [str(settings.socket), f"gateway-{number}", str(EACH)]
-    return subprocess.Popen(argv, cwd=ROOT, stdout=subprocess.PIPE)
+    pipe = subprocess.PIPE
+    return subprocess.Popen(argv, cwd=ROOT, stdin=pipe, stdout=pipe)
 
 
 def outstanding_and_settled(settings: RecorderSettings) -> list[int]:
@@ -48,7 +49,11 @@ def race(settings: RecorderSettings, stack: contextlib.ExitStack) -> None:
     for one in racers:
         stack.callback(end, one)
         assert one.stdout is not None
-        assert one.stdout.readline() == b"racing\n"
+        assert one.stdout.readline() == b"ready\n"
+    for one in racers:  # all at once: on a busy machine the first would spend it all alone
+        assert one.stdin is not None
+        with one.stdin as pipe:
+            pipe.write(b"go\n")
     for victim in racers[:2]:
         time.sleep(0.3)
         end(victim)
