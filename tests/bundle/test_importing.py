@@ -61,6 +61,22 @@ def test_files_of_the_store_are_read_only_and_linked(bundle: Path, root: Path) -
             assert found.st_mode & 0o777 == (0o555 if path.name == "empty" else 0o444)
 
 
+def test_a_tree_that_lost_a_file_is_made_whole_by_importing_again(
+    bundle: Path, root: Path
+) -> None:
+    tree = bring(root, bundle).tree
+    (tree / "playbooks/site.yml").unlink()
+    assert bring(root, bundle).copied == 0
+    assert contents(tree) == TREE
+
+
+def test_what_an_abandoned_release_left_is_removed(bundle: Path, root: Path) -> None:
+    (root / "store/partial").mkdir(parents=True)
+    (root / "store/partial" / ("a" * 64)).write_bytes(b"x")
+    bring(root, bundle)
+    assert not list((root / "store/partial").iterdir())
+
+
 def test_a_strict_umask_does_not_hide_the_release_from_its_services(
     bundle: Path, root: Path
 ) -> None:
