@@ -59,13 +59,13 @@ def variables(
 
 
 def inventory(values: Mapping[str, Value], interpreter: str) -> bytes:
-    """Return the inventory file."""
-    site = {
-        "hosts": {
-            HOST: {"ansible_connection": "local", "ansible_python_interpreter": interpreter}
-        },
-        "vars": dict(values),
-    }
+    """Return the inventory file.
+
+    The values are the host's: Ansible lets those of a group in a file yield to the defaults in
+    `group_vars/all.yml`, and the answers of the engineer would be lost.
+    """
+    host = {"ansible_connection": "local", "ansible_python_interpreter": interpreter}
+    site = {"hosts": {HOST: {**host, **values}}}
     text = json.dumps({"all": {"children": {"site": site}}}, indent=2, ensure_ascii=False)
     return f"{text}\n".encode()
 

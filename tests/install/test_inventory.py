@@ -13,12 +13,14 @@ def test_the_inventory_is_one_machine_with_the_answers() -> None:
     read = json.loads(inventory(values, "/opt/casemate/controller/bin/python"))
     site = read["all"]["children"]["site"]
     assert site["hosts"]["casemate"]["ansible_connection"] == "local"
-    assert site["vars"]["casemate_seq"] == 7
-    assert site["vars"]["casemate_release_dir"] == "/var/lib/casemate/releases/7"
-    assert site["vars"]["casemate_domain"] == "casemate.site.internal"
-    assert site["vars"]["casemate_admin_domain"] == "admin.casemate.site.internal"
-    assert site["vars"]["casemate_overrides"] == []
-    assert "casemate_zones" not in site["vars"], "the closed ones of the playbooks stay"
+    assert site["hosts"]["casemate"]["casemate_seq"] == 7
+    assert site["hosts"]["casemate"]["casemate_release_dir"] == "/var/lib/casemate/releases/7"
+    assert site["hosts"]["casemate"]["casemate_domain"] == "casemate.site.internal"
+    assert site["hosts"]["casemate"]["casemate_admin_domain"] == "admin.casemate.site.internal"
+    assert site["hosts"]["casemate"]["casemate_overrides"] == []
+    assert "casemate_zones" not in site["hosts"]["casemate"], (
+        "the closed ones of the playbooks stay"
+    )
 
 
 def test_a_zone_that_is_not_named_stays_closed() -> None:

@@ -85,7 +85,7 @@ def test_an_override_goes_to_the_report_with_reason_and_operator(stage: Stage) -
 def test_the_inventory_is_written_before_the_first_playbook(stage: Stage) -> None:
     stage.work().do(BY_NAME["preflight"], STATE)
     site = json.loads(stage.places.inventory.read_text())["all"]["children"]["site"]
-    assert site["vars"]["casemate_seq"] == RELEASE.release_seq
+    assert site["hosts"]["casemate"]["casemate_seq"] == RELEASE.release_seq
     assert site["hosts"]["casemate"]["ansible_python_interpreter"].endswith("bin/python")
     before = stage.places.inventory.stat().st_mtime_ns
     stage.work().do(BY_NAME["verify"], STATE)

@@ -15,6 +15,7 @@ PACKAGES = "ca-certificates,python3,systemd,systemd-sysv,dbus,openssh-client,cor
 START = 60.0  # seconds
 ADDRESS, PERSON = "198.51.100.2", "198.51.100.1"  # machine, browser
 LEAVING, CANARY = "192.0.2.2", "192.0.2.1"  # machine, where every route ends
+RESOLVER = "192.0.2.53"  # fake: a question to it is an attempt, and is seen
 PLAIN = {
     "PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
     "HOME": "/root",
@@ -79,13 +80,19 @@ class Machine:
             (self.folder / name).mkdir(parents=True, exist_ok=True)
         layers = f"lowerdir={self.tree},upperdir={self.folder}/upper,workdir={self.folder}/work"
         call("mount", "-t", "overlay", "overlay", "-o", layers, self.root)
+        # As Debian's installer leaves it: the machine knows its own name, and has a resolver.
+        (self.root / "etc/hostname").write_text(f"{self.name}\n")
+        (self.root / "etc/hosts").write_text(f"127.0.0.1 localhost\n127.0.1.1 {self.name}\n")
+        resolver = self.root / "etc/resolv.conf"
+        resolver.unlink(missing_ok=True)
+        resolver.write_text(f"nameserver {RESOLVER}\n")
 
     def boot(self) -> None:
         """Start systemd in it; return once it is up, with its cards plugged in."""
         binds = [f"--bind-ro={m}:/media/{n}" for n, m in enumerate(self.media, 1)]
         argv = [
             "systemd-nspawn", f"--machine={self.name}", "--register=no", "--keep-unit",
-            "--private-network", *binds, "-D", str(self.root), "-b", "--console=pipe",
+            "--private-network", "--resolv-conf=off", *binds, "-D", str(self.root), "-b", "--console=pipe",
         ]  # fmt: skip
         with (self.folder / "console.log").open("ab") as log:
             self._boot = subprocess.Popen(

@@ -114,6 +114,7 @@ class Rehearsal:
             medium.parent.mkdir(parents=True, exist_ok=True)
             words += ["--to", str(medium)]
         machine.call(*words, timeout=900)
+        shutil.rmtree(self.folder / "bundle")  # of gigabytes
         return {"media": len(self.box.media)}
 
     def boot(self) -> dict[str, Any]:
