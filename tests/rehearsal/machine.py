@@ -92,7 +92,8 @@ class Machine:
         binds = [f"--bind-ro={m}:/media/{n}" for n, m in enumerate(self.media, 1)]
         argv = [
             "systemd-nspawn", f"--machine={self.name}", "--register=no", "--keep-unit",
-            "--private-network", "--resolv-conf=off", *binds, "-D", str(self.root), "-b", "--console=pipe",
+            "--private-network", "--resolv-conf=off", *binds,
+            "-D", str(self.root), "-b", "--console=pipe",
         ]  # fmt: skip
         with (self.folder / "console.log").open("ab") as log:
             self._boot = subprocess.Popen(
