@@ -127,6 +127,8 @@ def _answers(kept: Path, wish: Wish, *, fresh: bool) -> Answers:
         given = {**given, **_questions(given, wish.ask)}
     answers = asked.check(given)
     _check_zone(answers.time_zone)
+    if answers.site_toml is not None and not Path(answers.site_toml).is_file():
+        raise AnswersError(f"site_toml : {answers.site_toml} n’existe pas. / does not exist.")
     replace_file(kept, answers.model_dump_json(indent=1, exclude_defaults=True).encode())
     return answers
 

@@ -219,6 +219,16 @@ def test_a_time_zone_that_does_not_exist_is_refused(
         run(Wish(Language.FR, wrong))
 
 
+def test_a_declared_site_that_is_not_there_is_refused_before_anything_is_done(
+    stage: Stage, run: Callable[..., int]
+) -> None:
+    wrong = stage.folder / "wrong.toml"
+    wrong.write_text(TOML + 'site_toml = "/no/such/site.toml"\n')
+    with pytest.raises(AnswersError, match=r"/no/such/site\.toml"):
+        run(Wish(Language.FR, wrong))
+    assert stage.bundle.done == []
+
+
 def start(folder: Path, phase: str) -> int | None:
     """Start in a process of its own; return its exit code, negative for a signal."""
     process = FORK.Process(target=driver.main, args=(folder, phase))

@@ -86,6 +86,7 @@ def test_the_inventory_is_written_before_the_first_playbook(stage: Stage) -> Non
     stage.work().do(BY_NAME["preflight"], STATE)
     site = json.loads(stage.places.inventory.read_text())["all"]["children"]["site"]
     assert site["hosts"]["casemate"]["casemate_seq"] == RELEASE.release_seq
+    assert site["hosts"]["casemate"]["casemate_not_before"] == stage.bundle.created
     assert site["hosts"]["casemate"]["ansible_python_interpreter"].endswith("bin/python")
     before = stage.places.inventory.stat().st_mtime_ns
     stage.work().do(BY_NAME["verify"], STATE)
