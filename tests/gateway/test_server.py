@@ -14,6 +14,7 @@ from appliance.gateway.server import HOT_PATH, JoiningProtocol, _Cycle
 Application = Callable[[Any, Any, Any], Awaitable[None]]
 POST = b"POST /v1/chat/completions HTTP/1.1\r\nhost: x\r\ncontent-length: 3\r\n"
 JSON = (b"content-type", b"application/json")
+LENGTH = (b"content-length", b"3")
 
 
 class Wire:
@@ -62,7 +63,7 @@ async def served(
     while protocol.tasks:  # what was sent before its turn
         await asyncio.gather(*protocol.tasks)
         await asyncio.sleep(0)
-    protocol.connection_lost(None)
+    protocol.connection_lost(ConnectionResetError())  # with an error: it closes nothing itself
     return wire
 
 
@@ -169,24 +170,26 @@ def test_a_header_cannot_hold_another_one(value: bytes) -> None:
 
 
 @pytest.mark.parametrize(
-    "parts",
+    ("head", "parts"),
     [
-        pytest.param([part(b"abcd")], id="too long"),
-        pytest.param([part(b"ab")], id="too short"),
-        pytest.param([part(b"abc"), part(b"d")], id="after the end"),
+        pytest.param(start(LENGTH), [part(b"abcd")], id="too long"),
+        pytest.param(start(LENGTH), [part(b"ab")], id="too short"),
+        pytest.param(start(LENGTH), [part(b"abc"), part(b"d")], id="after the end"),
+        pytest.param(start(), [part(b"abc"), part(b"d")], id="after the last chunk"),
     ],
 )
 def test_a_body_that_is_not_as_announced_breaks_the_connection(
-    parts: list[dict[str, Any]],
+    head: dict[str, Any], parts: list[dict[str, Any]]
 ) -> None:
     async def application(_scope: Any, _receive: Any, send: Any) -> None:
-        await send(start((b"content-length", b"3")))
+        await send(head)
         for one in parts:
             await send(one)
 
     async def main() -> None:
         wire = await served(application, POST + b"\r\nabc")
         assert wire.closed
+        assert b"d\r\n" not in wire.sent.partition(b"\r\n\r\n")[2]
         assert not wire.sent.endswith(b"d")
 
     asyncio.run(main())
