@@ -64,7 +64,7 @@ class Places:
     @property
     def authority(self) -> Path:
         """Certificate of the site's own authority, when it has one."""
-        return self.settings / "pki/ca.pem"
+        return self.settings / "pki/ca.crt"
 
     @property
     def reports(self) -> Path:
