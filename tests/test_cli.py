@@ -2,7 +2,7 @@ from pathlib import Path
 
 import pytest
 
-from appliance import cli
+from appliance import cli, settings
 
 ENGINE = 'socket = "/run/engine.sock"\n'
 
@@ -42,7 +42,7 @@ def test_wrong_usage_is_2(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_each_part_with_a_settings_file_can_have_it_checked() -> None:
-    assert set(cli.MODELS) == set(cli.Part)
+    assert set(settings.MODELS) == set(settings.Part)
 
 
 @pytest.mark.parametrize("name", sorted(cli.DOMAINS))

@@ -247,7 +247,7 @@ def test_each_default_is_described_and_each_option_without_one_is_required(role:
     alone = {
         name for name, o in options.items() if "default" not in o and not o.get("required")
     }
-    assert alone <= {"haproxy_cards"}
+    assert not alone
     assert not [name for name, option in options.items() if option.get("no_log")]
 
 
