@@ -92,11 +92,8 @@ async def visit(work: dict[str, Any]) -> Visit:
 async def _source(visitor: Visitor, collection: str) -> str:
     """Open the document of the answer; return the text that is shown."""
     listed = await visitor.get(f"/documents/{collection}")
-    (address, *_) = [
-        link.get("href")
-        for link in listed.root.xpath("//a[@href]")
-        if TITLE.removesuffix(".txt") in link.text_content()
-    ]
+    rows = f"//tr[contains(., '{TITLE}')]/th/a"
+    (address,) = listed.links(rows)[:1]
     return (await visitor.get(address)).text("//main")
 
 
