@@ -11,7 +11,7 @@ GATEWAYS ?= 2
 BIN := .venv/bin
 PYTEST := $(BIN)/pytest -p no:cacheprovider
 
-.PHONY: rehearsal parts-log parts-web help demo smoke test check types pure lint bench deep demo-falsify ready-demo ready-test
+.PHONY: rehearsal site-locks parts-log parts-web help demo smoke test check types pure lint bench deep demo-falsify ready-demo ready-test
 help:
 	@sed -n 's/^# \{0,1\}//p' $(firstword $(MAKEFILE_LIST)) | head -2
 	@echo "make demo | test | smoke | check | bench | demo-falsify | deep"
@@ -85,6 +85,11 @@ deep: ready-test
 	@code=0; CASEMATE_KILLS=$${CASEMATE_KILLS:-50} CASEMATE_RESULTS=$(CURDIR)/build/deep.json \
 	  .ci/lane deep 7200 $(PYTEST) -q -m stack tests/stack || code=$$?; \
 	  cat build/deep.json; exit $$code
+
+# What a bundle holds, renewed: wheels by uv, packages by the machine's apt. Review the difference.
+site-locks:
+	@.ci/setup venv
+	@.ci/setup site_locks
 
 # From a bare Debian without network to a cited answer, in a container of systemd. As root: it
 # makes network namespaces. The figures: build/rehearsal.json.

@@ -82,7 +82,7 @@ def read_locks(work: Work, profile: str) -> Locks:
     """Read the locks of a profile; models are those of wheels and those with a folder.
 
     Raises:
-        FetchError: A folder is given without its lock.
+        FetchError: A lock is absent, or a folder is given without its lock.
         FormatError: A lock cannot be read.
     """
     site = work.repository / "offline-wheels" / "site"
@@ -96,6 +96,8 @@ def read_locks(work: Work, profile: str) -> Locks:
     kept = [(p, m) for p, m in found if m.wheel is not None or m.id in work.folders]
     _check_folders(work, {m.id for _, m in kept} | {_given_id(p) for p in given})
     paths += [path for path, _ in kept]
+    if absent := [path.name for path in paths if not path.is_file()]:
+        raise FetchError(f"{absent[0]} est absent.", f"{absent[0]} is absent.")
     return Locks(
         profile=profile,
         wheels={name: read_lock(path.read_text("utf-8"), name) for name, path in sets.items()},
@@ -156,7 +158,7 @@ def build(
     staging.mkdir(parents=True)
     tree = Tree(staging)
     tree.lay(locks.plan(), cache, told)
-    own = add_own_wheel(tree, sources.folder, sources.created)
+    own = add_own_wheel(tree, sources.folder)
     sets = {**locks.wheels, "appliance": [*locks.wheels["appliance"], own]}
     add_locks(tree, sets, heading.version)
     add_folder(tree, sources.folder / "playbooks", "playbooks", heading.version)

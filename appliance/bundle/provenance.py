@@ -50,7 +50,7 @@ def statement(parts: Iterable[Part], origin: Origin) -> bytes:
             "runDetails": {"builder": {"id": BUILDER}, "metadata": {"startedOn": time}},
         },
     }  # fmt: skip
-    return json.dumps(document, indent=1, sort_keys=True).encode() + b"\n"
+    return json.dumps(document, separators=(",", ":"), sort_keys=True).encode() + b"\n"
 
 
 def _materials(origin: Origin) -> list[dict[str, Any]]:

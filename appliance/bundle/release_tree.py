@@ -22,6 +22,7 @@ from appliance.bundle.plan import Part, Payload, Plan
 from appliance.bundle.wheels import Wheel
 
 Told = Callable[[str, int], None]
+OLDEST_IN_ZIP = "315619200"  # 2 January 1980, in seconds since 1970
 _CODE_LEFT_OUT = {"__pycache__", ".built"}
 
 
@@ -76,7 +77,7 @@ def link(source: Path, target: Path) -> None:
         target.chmod(source.stat().st_mode & 0o777)
 
 
-def add_own_wheel(tree: Tree, source: Path, created: int) -> Wheel:
+def add_own_wheel(tree: Tree, source: Path) -> Wheel:
     """Build the wheel of Casemate from an exported source tree; it goes with the appliance's.
 
     Raises:
@@ -89,7 +90,7 @@ def add_own_wheel(tree: Tree, source: Path, created: int) -> Wheel:
             "the console's assets are not built: .ci/setup assets.",
         )
     with tempfile.TemporaryDirectory(dir=tree.folder.parent) as made:
-        built = build_wheel(source, Path(made), created)
+        built = build_wheel(source, Path(made))
         name, version = built.name.split("-")[:2]
         path = f"wheels/appliance/{built.name}"
         link(built, tree.folder / path)
@@ -98,9 +99,12 @@ def add_own_wheel(tree: Tree, source: Path, created: int) -> Wheel:
     return Wheel(name, version, built.name, payload.size, payload.sha256)
 
 
-def build_wheel(source: Path, made: Path, created: int) -> Path:
-    """Return the wheel that setuptools builds from a source tree, without a network."""
-    flat = {"LC_ALL": "C.UTF-8", "SOURCE_DATE_EPOCH": str(max(created, 315619200))}
+def build_wheel(source: Path, made: Path) -> Path:
+    """Return the wheel that setuptools builds from a source tree, without a network.
+
+    Its files bear one fixed date: a commit that does not change the code changes no byte.
+    """
+    flat = {"LC_ALL": "C.UTF-8", "SOURCE_DATE_EPOCH": OLDEST_IN_ZIP}
     argv = [
         sys.executable, "-m", "pip", "wheel", "-q", "--no-deps", "--no-index",
         "--no-build-isolation", "--no-cache-dir", "--disable-pip-version-check",

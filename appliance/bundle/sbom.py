@@ -84,7 +84,10 @@ def bill(parts: Iterable[Part], version: str, created: int) -> bytes:
         "components": components,
         "dependencies": [{"ref": "casemate", "dependsOn": [c["bom-ref"] for c in components]}],
     }  # fmt: skip
-    return json.dumps(document, indent=1, sort_keys=True, ensure_ascii=False).encode() + b"\n"
+    return (
+        json.dumps(document, separators=(",", ":"), sort_keys=True, ensure_ascii=False).encode()
+        + b"\n"
+    )
 
 
 def licences(parts: Iterable[Part]) -> bytes:
