@@ -19,19 +19,8 @@ def make_trust(folder: Path) -> tuple[Path, Path]:
     folder.mkdir(parents=True, exist_ok=True)
     key, root_file = folder / "release", folder / "root.json"
     if not root_file.exists():
-        argv = [
-            "ssh-keygen",
-            "-q",
-            "-t",
-            "ed25519",
-            "-N",
-            "",
-            "-C",
-            "rehearsal",
-            "-f",
-            str(key),
-        ]
-        subprocess.run(argv, check=True)
+        argv = ["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", "rehearsal", "-f"]
+        subprocess.run([*argv, str(key)], check=True)
         role = Role(keys=["rehearsal"], threshold=1)
         public = " ".join((folder / "release.pub").read_text().split()[:2])
         root = Root(version=1, keys={"rehearsal": public}, roles=Roles(release=role, root=role))
@@ -41,19 +30,17 @@ def make_trust(folder: Path) -> tuple[Path, Path]:
     return key, root_file
 
 
+def fingerprint(trust: Path) -> str:
+    """Return the fingerprint of the root of trust, which travels by another way."""
+    return hashlib.sha256((trust / "root.json").read_bytes()).hexdigest()
+
+
 def build(out: Path, trust: Path, models: Sequence[str] = ()) -> str:
     """Build the bundle of the commit; return the fingerprint of its root of trust."""
     key, root = make_trust(trust)
-    argv = [str(CASEMATE), "bundle", "build", "--out", str(out), "--root", str(root)]
-    argv += [
-        "--key",
-        str(key),
-        "--repository",
-        str(ROOT),
-        "--cache",
-        str(ROOT / "build/bundle-cache"),
-    ]
+    words = [str(CASEMATE), "bundle", "build", "--out", str(out), "--root", str(root)]
+    words += ["--key", str(key), "--repository", str(ROOT), "--cache", str(CACHE)]
     for model in models:
-        argv += ["--model", model]
-    subprocess.run(argv, check=True, cwd=ROOT)
-    return hashlib.sha256(root.read_bytes()).hexdigest()
+        words += ["--model", model]
+    subprocess.run(words, check=True, cwd=ROOT)
+    return fingerprint(trust)

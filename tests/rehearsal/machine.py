@@ -123,38 +123,15 @@ class Machine:
         cards = (("users0", "u0", ADDRESS, PERSON), ("wan0", "w0", LEAVING, CANARY))
         for inner, outer, inside, out in cards:
             leader = str(self._leader)
-            call(
-                *ours,
-                "ip",
-                "link",
-                "add",
-                outer,
-                "type",
-                "veth",
-                "peer",
-                "name",
-                inner,
-                "netns",
-                leader,
-            )
+            pair = f"ip link add {outer} type veth peer name {inner} netns {leader}"
+            call(*ours, *pair.split())
             call(*ours, "ip", "addr", "add", f"{out}/24", "dev", outer)
             call(*ours, "ip", "link", "set", outer, "up")
             theirs = ("nsenter", "-t", leader, "-n", "ip")
             call(*theirs, "addr", "add", f"{inside}/24", "dev", inner)
             call(*theirs, "link", "set", inner, "up")
         call(*ours, "ip", "link", "set", "lo", "up")
-        call(
-            "nsenter",
-            "-t",
-            str(self._leader),
-            "-n",
-            "ip",
-            "route",
-            "add",
-            "default",
-            "via",
-            CANARY,
-        )
+        call(*f"nsenter -t {self._leader} -n ip route add default via {CANARY}".split())
 
     def run(
         self, *argv: str, timeout: float = 120, check: bool = True
@@ -174,15 +151,41 @@ class Machine:
             raise RehearsalError(f"{' '.join(argv)}: {done.returncode}\n{said}")
         return done
 
+    def attach(self) -> None:
+        """Find the machine that another rehearsal left running.
+
+        Raises:
+            RehearsalError: None runs in this folder.
+        """
+        for pid in _programs(f"--machine={self.name}", str(self.root)):
+            children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
+            if children:
+                self._leader = int(children[0])
+                return
+        raise RehearsalError(f"no machine runs in {self.root}")
+
     def kill(self) -> None:
         """Take its power away, and its layer off; what it wrote stays in the folder."""
+        for pid in _programs(f"--machine={self.name}", str(self.root)):
+            children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
+            words = ["kill", "-9", str(pid), *children]
+            subprocess.run(words, capture_output=True, check=False)
         if self._boot is not None:
-            self._boot.kill()
             self._boot.wait()
-            if self._leader:
-                subprocess.run(
-                    ["kill", "-9", str(self._leader)], capture_output=True, check=False
-                )
         time.sleep(0.5)
-        subprocess.run(["umount", "-l", str(self.root)], capture_output=True, check=False)
+        while self.root.is_mount():  # or a later removal of the folder would empty it
+            call("umount", "-l", self.root)
         subprocess.run(["ip", "netns", "del", self.outside], capture_output=True, check=False)
+
+
+def _programs(*words: str) -> list[int]:
+    """Return the processes of systemd-nspawn whose command holds these words."""
+    found: list[int] = []
+    for path in Path("/proc").glob("[0-9]*/cmdline"):
+        try:
+            argv = path.read_bytes().decode(errors="replace").split("\0")
+        except OSError:  # it has just ended
+            continue
+        if argv[0].endswith("systemd-nspawn") and set(words) <= set(argv):
+            found.append(int(path.parent.name))
+    return found

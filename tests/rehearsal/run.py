@@ -1,9 +1,11 @@
 """The rehearsal: from nothing to a cited answer with its receipt, without a network.
 
-`python -m tests.rehearsal.run [FOLDER]` as root. Each phase is timed, after each the canary
-must be empty; `build/rehearsal.json` says what was done, also when a phase failed.
+`python -m tests.rehearsal.run` as root. Each phase is timed, after each the canary must be
+empty; `build/rehearsal.json` says what was done, also when a phase failed. While one works on a
+role: `--keep` leaves the machine running, `--from PHASE` goes on with the one that was left.
 """
 
+import argparse
 import datetime as dt
 import json
 import os
@@ -26,8 +28,10 @@ from tests.rehearsal.canary import Canary
 from tests.rehearsal.machine import ADDRESS, Machine, RehearsalError
 
 ROOT = Path(__file__).parents[2]
+FOLDER = ROOT / "build" / "rehearsal" / "site"  # the machine has its name
 RESULT = ROOT / "build" / "rehearsal.json"
 DOMAIN = "casemate.site.internal"
+IDLE = 120.0  # seconds during which nobody asks anything
 MEDIUM = 2_200_000_000  # bytes of each medium
 PERSON, COLLECTION = "camille", "procedures"
 ANSWERS = f"""\
@@ -52,6 +56,7 @@ AGAIN = (
     "/opt/casemate/controller/bin/ansible-playbook -i inventories/single/hosts.yml "
     "-i /etc/casemate/inventory.json site.yml"
 )
+UNWATCHED = {"bundle", "media", "boot"}  # there is no machine yet
 UNITS = (
     "casemate-recorder", "casemate-gateway@0", "casemate-console", "casemate-worker",
     "casemate-engine", "casemate-vllm@embed", "casemate-keycloak",
@@ -70,9 +75,11 @@ class Rehearsal:
 
     def __post_init__(self) -> None:
         self.box = Machine(
-            machine.base(ROOT / "build" / "rehearsal"), self.folder / "machine", "rehearsal",
+            machine.base(ROOT / "build" / "rehearsal"),
+            self.folder / "machine",
+            self.folder.name,
             tuple(self.folder / f"medium{n}" / "casemate" for n in (1, 2)),
-        )  # fmt: skip
+        )
         self.canary = Canary(self.box)
 
     def phase(
@@ -212,19 +219,37 @@ class Rehearsal:
             raise RehearsalError(f"too exposed: {found}")
         return {"exposure": found}
 
-    def play(self) -> None:
-        """All of it, in order."""
-        self.phase("bundle", self.build, watched=False)
-        self.phase("media", self.media, watched=False)
-        self.phase("boot", self.boot, watched=False)
-        self.phase("canary, before anything", self.control)
-        self.phase("VERIFY.sh", self.verify)
-        self.phase("install.sh", self.install)
-        self.phase("visit", self.visit)
-        self.phase("second run", lambda: self.again(0))
-        self.phase("one change by hand", self.by_hand)
-        self.phase("exposure of the units", self.exposure)
-        self.phase("canary, at the end", self.control)
+    def idle(self) -> dict[str, Any]:
+        """Wait: what a program does when nobody asks for anything is seen too."""
+        time.sleep(IDLE)
+        return {}
+
+    def steps(self) -> dict[str, Callable[[], dict[str, Any]]]:
+        """Return all that is done, in order, by name."""
+        return {
+            "bundle": self.build,
+            "media": self.media,
+            "boot": self.boot,
+            "canary, before anything": self.control,
+            "VERIFY.sh": self.verify,
+            "install.sh": self.install,
+            "visit": self.visit,
+            "idle": self.idle,
+            "second run": lambda: self.again(0),
+            "one change by hand": self.by_hand,
+            "exposure of the units": self.exposure,
+            "canary, at the end": self.control,
+        }
+
+    def play(self, first: str) -> None:
+        """Do all of it, or what comes from one phase on, on a machine that was left running."""
+        steps = self.steps()
+        names = list(steps)
+        if first != names[0]:
+            self.box.attach()
+            self.fingerprint = bundle.fingerprint(self.folder / "trust")
+        for name in names[names.index(first) :]:
+            self.phase(name, steps[name], watched=name not in UNWATCHED)
 
     def write(self) -> None:
         """Write the figures."""
@@ -244,20 +269,27 @@ def main() -> int:
     if os.geteuid():
         print("casemate : lancez « make rehearsal » en superutilisateur.", file=sys.stderr)
         return 2
+    parser = argparse.ArgumentParser()
+    parser.add_argument("folder", type=Path, nargs="?", default=FOLDER)
+    parser.add_argument("--keep", action="store_true")
+    parser.add_argument("--from", dest="first", default="bundle")
+    asked = parser.parse_args()
     # The lane ends with this signal: the machine must not outlive it.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
-    folder = Path(sys.argv[1] if len(sys.argv) > 1 else ROOT / "build" / "rehearsal" / "run")
-    shutil.rmtree(folder, ignore_errors=True)
-    folder.mkdir(parents=True)
-    rehearsal = Rehearsal(folder)
+    rehearsal = Rehearsal(asked.folder)
+    if asked.first == "bundle":
+        rehearsal.box.kill()  # of a run that was cut short
+        shutil.rmtree(asked.folder, ignore_errors=True)
+        asked.folder.mkdir(parents=True)
     try:
-        rehearsal.play()
+        rehearsal.play(asked.first)
     except Exception:  # noqa: BLE001 - the edge: written, then told
         traceback.print_exc()
         return 1
     finally:
         rehearsal.write()
-        rehearsal.box.kill()
+        if not asked.keep:
+            rehearsal.box.kill()
     return 0
 
 
