@@ -39,10 +39,10 @@ def call(*argv: str | Path, timeout: float = 120) -> str:
     return done.stdout
 
 
-def base(cache: Path) -> Path:
-    """Return a bare Debian 13, made once."""
+def base(cache: Path) -> bool:
+    """Make a bare Debian 13 in `cache`, once; tell whether it had to be made."""
     tree, whole = cache / "trixie", cache / "trixie.whole"
-    if not whole.exists():
+    if missing := not whole.exists():
         shutil.rmtree(tree, ignore_errors=True)
         cache.mkdir(parents=True, exist_ok=True)
         call(
@@ -50,7 +50,7 @@ def base(cache: Path) -> Path:
             timeout=900,
         )  # fmt: skip
         whole.touch()
-    return tree
+    return missing
 
 
 @dataclass(slots=True)

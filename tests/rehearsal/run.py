@@ -28,7 +28,8 @@ from tests.rehearsal.canary import Canary
 from tests.rehearsal.machine import ADDRESS, Machine, RehearsalError
 
 ROOT = Path(__file__).parents[2]
-FOLDER = ROOT / "build" / "rehearsal" / "site"  # the machine has its name
+CACHE = ROOT / "build" / "rehearsal"
+FOLDER = CACHE / "site"  # the machine has its name
 RESULT = ROOT / "build" / "rehearsal.json"
 DOMAIN = "casemate.site.internal"
 IDLE = 120.0  # seconds during which nobody asks anything
@@ -56,7 +57,8 @@ AGAIN = (
     "/opt/casemate/controller/bin/ansible-playbook -i inventories/single/hosts.yml "
     "-i /etc/casemate/inventory.json site.yml"
 )
-UNWATCHED = {"bundle", "media", "boot"}  # there is no machine yet
+FIRST = "bare system"
+UNWATCHED = {"bare system", "bundle", "media", "boot"}  # there is no machine yet
 UNITS = (
     "casemate-recorder", "casemate-gateway@0", "casemate-console", "casemate-worker",
     "casemate-engine", "casemate-vllm@embed", "casemate-keycloak",
@@ -75,7 +77,7 @@ class Rehearsal:
 
     def __post_init__(self) -> None:
         self.box = Machine(
-            machine.base(ROOT / "build" / "rehearsal"),
+            CACHE / "trixie",
             self.folder / "machine",
             self.folder.name,
             tuple(self.folder / f"medium{n}" / "casemate" for n in (1, 2)),
@@ -96,7 +98,7 @@ class Rehearsal:
                 self.canary.is_empty()
             entry["ok"] = True
         except BaseException as exc:
-            entry["error"] = f"{type(exc).__name__}: {exc}"[:4000]
+            entry["error"] = f"{type(exc).__name__}: {exc}"[:12000]
             raise
         finally:
             entry["seconds"] = round(time.monotonic() - started, 1)
@@ -105,6 +107,10 @@ class Rehearsal:
                 f"  {'✓' if entry['ok'] else '✗'} {json.dumps(shown, ensure_ascii=False)}",
                 flush=True,
             )
+
+    def bare(self) -> dict[str, Any]:
+        """Have a bare Debian 13: made once, from the packages of the machine."""
+        return {"made_now": machine.base(CACHE)}
 
     def build(self) -> dict[str, Any]:
         """Build the bundle of the commit."""
@@ -148,8 +154,14 @@ class Rehearsal:
         """Install from the media, unattended."""
         words = ["sh", "/media/1/install.sh", "--medium", "/media/2", "--answers"]
         words += ["/root/answers.toml", "--root-fingerprint", self.fingerprint]
-        self.box.run(*words, timeout=1200)
-        journal = self.box.root / "var/lib/casemate/install/journal.jsonl"
+        home = self.box.root / "var/lib/casemate/install"
+        try:
+            self.box.run(*words, timeout=1200)
+        except RehearsalError as exc:
+            log = home / "scratch" / "ansible.log"
+            said = log.read_text(errors="replace")[-6000:] if log.exists() else ""
+            raise RehearsalError(f"{exc}\n{said}") from exc
+        journal = home / "journal.jsonl"
         events = [json.loads(line) for line in journal.read_text("utf-8").splitlines()]
         done = {
             e["phase"]: e["milliseconds"] / 1000 for e in events if e["event"] == "phase.done"
@@ -227,6 +239,7 @@ class Rehearsal:
     def steps(self) -> dict[str, Callable[[], dict[str, Any]]]:
         """Return all that is done, in order, by name."""
         return {
+            "bare system": self.bare,
             "bundle": self.build,
             "media": self.media,
             "boot": self.boot,
@@ -245,7 +258,7 @@ class Rehearsal:
         """Do all of it, or what comes from one phase on, on a machine that was left running."""
         steps = self.steps()
         names = list(steps)
-        if first != names[0]:
+        if first != FIRST:
             self.box.attach()
             self.fingerprint = bundle.fingerprint(self.folder / "trust")
         for name in names[names.index(first) :]:
@@ -272,12 +285,12 @@ def main() -> int:
     parser = argparse.ArgumentParser()
     parser.add_argument("folder", type=Path, nargs="?", default=FOLDER)
     parser.add_argument("--keep", action="store_true")
-    parser.add_argument("--from", dest="first", default="bundle")
+    parser.add_argument("--from", dest="first", default=FIRST)
     asked = parser.parse_args()
     # The lane ends with this signal: the machine must not outlive it.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     rehearsal = Rehearsal(asked.folder)
-    if asked.first == "bundle":
+    if asked.first == FIRST:
         rehearsal.box.kill()  # of a run that was cut short
         shutil.rmtree(asked.folder, ignore_errors=True)
         asked.folder.mkdir(parents=True)
