@@ -100,6 +100,7 @@ IMPURE = {
     "identity/access.py",
     "identity/keyring.py",
     "identity/login.py",
+    "identity/operator.py",
     "identity/policy.py",
     "identity/provision.py",
     "identity/revocation.py",

@@ -1,7 +1,6 @@
 """The command line of the gateway: `casemate gateway serve`, `casemate service stop|start`."""
 
 import gc
-import getpass
 import json
 from collections.abc import Callable
 from pathlib import Path
@@ -14,6 +13,7 @@ from appliance import logs
 from appliance.audit.event import Kind
 from appliance.gateway.server import JoiningProtocol
 from appliance.gateway.switch import throw
+from appliance.identity import operator
 from appliance.settings import GatewaySettings, load
 
 GRACE = 10  # seconds for running requests when the worker is told to end
@@ -81,7 +81,7 @@ def start(
 
 
 def _switch(recorder: Path, kind: Kind, reason: str, *, as_json: bool) -> None:
-    state = throw(recorder, kind, getpass.getuser(), reason)
+    state = throw(recorder, kind, operator.here(), reason)
     if as_json:
         found = {"stopped": state.stopped, "by": state.stopped_by, "approvals": state.approvals}
         typer.echo(json.dumps(found))
