@@ -79,6 +79,17 @@ class Medium(_Strict):
     scanned: Words = "non déclaré"  # where and how: the « station blanche » of the site
 
 
+class Served(_Strict):
+    """A model of the bundle that this machine serves; the declared site calls it by `name`."""
+
+    instance: Annotated[str, Field(pattern=r"^[a-z][a-z0-9]{0,15}\z")]
+    kind: Literal["chat", "embed"]
+    id: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9._-]{0,63}\z")]  # folder under models/
+    name: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9._-]{0,63}\z")]
+    context: Annotated[int, Field(ge=64, le=1_048_576)]  # tokens
+    memory: Annotated[int, Field(ge=1, le=1024)] = 1  # GiB of the key-value cache, cpu only
+
+
 class Override(_Strict):
     """A failed check that the operator takes upon themselves."""
 
@@ -130,6 +141,9 @@ class Answers(_Strict):
 
     site_toml: Annotated[str, Field(pattern=r"^(/[\w.+-]+)+\z")] | None = None
     """The declared site; without one, that of the release is taken."""
+
+    models: tuple[Served, ...] = ()
+    """Models that vLLM serves; the embedding model of the release when none is named."""
 
     media: tuple[Medium, ...] = ()
     """The media as they were handed over."""

@@ -49,6 +49,8 @@ def variables(
             for one in answers.overrides
         ],
     }
+    if answers.models:
+        found["casemate_models"] = [one.model_dump(mode="json") for one in answers.models]
     if answers.zones:
         closed = Zone(interface="lo")
         named = {name: answers.zones.get(name, closed) for name in ZONES}

@@ -72,6 +72,11 @@ def test_the_questions_are_the_answers_without_a_default() -> None:
         pytest.param("zones", {"users": {"interface": "a b"}}, id="interface"),
         pytest.param("site_toml", "site.toml", id="relative path"),
         pytest.param("overrides", [{"check": "memory"}], id="override without a reason"),
+        pytest.param(
+            "models",
+            [{"instance": "chat", "kind": "chat", "id": "../etc", "name": "m", "context": 64}],
+            id="folder of a model",
+        ),
         pytest.param("password", "hunter2", id="unknown key"),
     ],
 )

@@ -30,6 +30,15 @@ def test_a_zone_that_is_not_named_stays_closed() -> None:
     assert zones == {**users, "admin": closed, "logs": closed, "gpu": closed, "backup": closed}
 
 
+def test_the_models_that_are_named_are_served_and_no_others() -> None:
+    chat = {"instance": "chat", "kind": "chat", "id": "folder", "name": "mistral"}
+    values = variables(check({**GIVEN, "models": [{**chat, "context": 2048}]}), RELEASE, SITE)
+    assert values["casemate_models"] == [{**chat, "context": 2048, "memory": 1}]
+    assert "casemate_models" not in variables(check(GIVEN), RELEASE, SITE), (
+        "those of the playbooks stay"
+    )
+
+
 def test_the_playbooks_hear_who_answers_for_a_check_and_when_the_bundle_was_made() -> None:
     wish = {"overrides": [{"check": "luks", "reason": "Baie scellée"}]}
     values = variables(check({**GIVEN, **wish}), RELEASE, SITE, created=1_700_000_000)
