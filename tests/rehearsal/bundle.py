@@ -2,7 +2,6 @@
 
 import hashlib
 import subprocess
-from collections.abc import Sequence
 from pathlib import Path
 
 from appliance.bundle.pack import sign_root
@@ -12,6 +11,8 @@ from appliance.bundle.trust import Role, Roles, Root
 ROOT = Path(__file__).parents[2]
 CASEMATE = ROOT / ".venv" / "bin" / "casemate"
 CACHE = ROOT / "build" / "bundle-cache"
+ASSETS = "appliance/console/static/vendor"  # of the console: built, not committed
+MODEL = "tiny-mistral"  # noise in Mistral's format: what is shown is the way, not the words
 
 
 def make_trust(folder: Path) -> tuple[Path, Path]:
@@ -35,12 +36,25 @@ def fingerprint(trust: Path) -> str:
     return hashlib.sha256((trust / "root.json").read_bytes()).hexdigest()
 
 
-def build(out: Path, trust: Path, models: Sequence[str] = ()) -> str:
-    """Build the bundle of the commit; return the fingerprint of its root of trust."""
+def build(out: Path, trust: Path, sources: Path) -> str:
+    """Build the bundle of the commit; return the fingerprint of its root of trust.
+
+    The sources are a copy of the repository at its commit, with one lock more: that of the tiny
+    model, made from its files as an engineer does with a model of the site.
+    """
+    folder = sources.parent / MODEL
+    builder = ROOT / "tests" / "stack" / "tiny_mistral.py"
+    _run(ROOT / ".venv-vllm/bin/python", builder, folder)
+    _run("git", "clone", "--quiet", "--shared", ROOT, sources)
+    (sources / ASSETS).parent.mkdir(parents=True, exist_ok=True)
+    (sources / ASSETS).symlink_to(ROOT / ASSETS)
+    declared = ("--revision", "seed-217", "--licence", "none", "--repository", sources)
+    _run(CASEMATE, "model", "lock", folder, *declared)
     key, root = make_trust(trust)
-    words = [str(CASEMATE), "bundle", "build", "--out", str(out), "--root", str(root)]
-    words += ["--key", str(key), "--repository", str(ROOT), "--cache", str(CACHE)]
-    for model in models:
-        words += ["--model", model]
-    subprocess.run(words, check=True, cwd=ROOT)
+    payload = ("--repository", sources, "--cache", CACHE, "--model", folder)
+    _run(CASEMATE, "bundle", "build", "--out", out, "--root", root, "--key", key, *payload)
     return fingerprint(trust)
+
+
+def _run(*argv: str | Path) -> None:
+    subprocess.run([str(word) for word in argv], check=True, cwd=ROOT)

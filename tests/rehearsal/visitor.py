@@ -17,7 +17,7 @@ from typing import Any
 import aiohttp
 
 from appliance.audit.receipt import page
-from appliance.site.visitor import Page, Visitor
+from appliance.site.visitor import Page, Reply, Visitor
 
 READING = 90.0  # seconds until a deposited document is found
 WORD = "zirconium"
@@ -28,7 +28,8 @@ DOCUMENT = (
     "La clé du local est gardée au poste de sécurité.\n"
 )
 QUESTION = f"À quelle heure ferme le local {WORD} le vendredi ?"
-READY = "Combien de jours de télétravail sont possibles par semaine ?"
+KEY = "//code[@id='cle']"
+MODEL, TOKENS = "mistral", 32
 
 
 @dataclass(slots=True)
@@ -69,12 +70,7 @@ async def visit(work: dict[str, Any]) -> Visit:
         found.done("sign in")
         await deposit(visitor, work["collection"])
         found.done("deposit")
-        reply = None
-        deadline = time.monotonic() + READING
-        while reply is None or WORD not in reply.text:
-            assert time.monotonic() < deadline, f"never found: {reply}"
-            await asyncio.sleep(1)
-            reply = await visitor.ask(QUESTION, [work["collection"]])
+        reply = await cited(visitor, work["collection"])
         found.done("read and cited")
         found.seen |= {"answer": reply.text, "sources": reply.sources}
         shown = await visitor.get(reply.receipt.removesuffix("/recu"))
@@ -84,9 +80,57 @@ async def visit(work: dict[str, Any]) -> Visit:
         link = await _source(visitor, work["collection"])
         found.seen["source"] = WORD in link
         found.done("open the source")
-    found.seen["receipt"] = elsewhere(Path(work["folder"]), receipt, work["key"])
-    found.done("receipt checked with python3 and openssl")
+        key = await application_key(visitor)
+        found.seen["stream"], index = await stream(visitor, key)
+        found.done("stream of the model")
+        streamed = await visitor.download(f"/journal/{index}/recu")
+    folder = Path(work["folder"])
+    found.seen["receipt"] = elsewhere(folder, receipt, work["key"])
+    found.seen["receipt of the stream"] = elsewhere(folder, streamed, work["key"])
+    found.done("receipts checked with python3 and openssl")
     return found
+
+
+async def cited(visitor: Visitor, collection: str) -> Reply:
+    """Ask until the deposited document is read, indexed and quoted."""
+    deadline = time.monotonic() + READING
+    while True:
+        reply = await visitor.ask(QUESTION, [collection])
+        if WORD in reply.text:
+            return reply
+        assert time.monotonic() < deadline, f"never found: {reply}"
+        await asyncio.sleep(1)
+
+
+async def application_key(visitor: Visitor) -> str:
+    """Make an application key on the page, as a person does."""
+    shown = await visitor.get("/cles")
+    (form,) = (f for f in shown.root.forms if f.action.endswith("/cles"))
+    fields = {name: str(value) for name, value in form.form_values()}
+    return (await visitor.post(form.action, fields | {"nom": "repetition"})).text(KEY)
+
+
+async def stream(visitor: Visitor, key: str) -> tuple[dict[str, int], int]:
+    """Have the model write through the gateway; return what was counted, and the record."""
+    body = {
+        "model": MODEL, "messages": [{"role": "user", "content": "Écris une phrase."}],
+        "max_tokens": TOKENS, "stream": True, "stream_options": {"include_usage": True},
+    }  # fmt: skip
+    headers = {"Authorization": f"Bearer {key}"}
+    pieces = 0
+    usage: dict[str, int] = {}
+    address = f"{visitor.origin}/v1/chat/completions"
+    async with visitor._http.post(address, json=body, headers=headers) as answer:
+        assert answer.status == 200, await answer.text()
+        index = int(answer.headers["X-Casemate-Receipt"].partition(";")[0])
+        async for line in answer.content:
+            if line.startswith(b"data: {"):
+                event = json.loads(line[6:])
+                pieces += any(c["delta"].get("content") for c in event.get("choices", ()))
+                usage = event.get("usage") or usage
+    assert usage["completion_tokens"] == TOKENS, usage
+    assert pieces > 1, "it came whole, not as a stream"
+    return {"pieces": pieces, "tokens": usage["completion_tokens"]}, index
 
 
 async def _source(visitor: Visitor, collection: str) -> str:
