@@ -173,6 +173,10 @@ CODES: dict[str, Explanation] = {
         404, "Compte inconnu",
         "Aucun compte de la démonstration n’a ce nom ou ce rôle, ou il n’a pas de code.",
         "Consultez la liste des comptes affichée au démarrage."),
+    "CM-IDE-10": Explanation(
+        422, "Accès à la baie refusé",
+        "Ce compte de la machine ne peut pas recevoir d’accès de cette façon.",
+        "Lisez le message, puis recommencez à la baie, dans un terminal."),
     "CM-DRT-01": Explanation(
         403, "Action non permise",
         "Votre rôle ne permet pas cette action.",
@@ -289,6 +293,10 @@ CODES: dict[str, Explanation] = {
         502, "Élément différent de son verrou",
         "Un élément de la livraison manque, ou n’est pas celui que nomme son verrou.",
         "Relancez : le bon est repris s’il existe ; sinon renouvelez les verrous."),
+    "CM-INS-33": Explanation(
+        422, "Dossier de pilote ou de noyaux refusé",
+        "Le dossier donné pour le profil gpu contient ce qui ne peut pas voyager.",
+        "Retirez ou remplacez le fichier nommé, puis verrouillez le dossier à nouveau."),
     "CM-INS-61": Explanation(
         409, "Autre version à moitié installée",
         "Une installation d’une autre version a commencé sur cette machine et n’est pas finie.",
@@ -325,4 +333,8 @@ CODES: dict[str, Explanation] = {
         409, "Aucune livraison installée",
         "Cette mesure porte sur un site installé ; il n’y en a pas sur cette machine.",
         "Installez d’abord le site."),
+    "CM-INS-70": Explanation(
+        500, "Document non composé",
+        "Le PDF n’a pas pu être composé ; ce qui était fait est gardé.",
+        "Relancez la même commande ; si cela se répète, dictez le code."),
 }  # fmt: skip

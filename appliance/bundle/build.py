@@ -5,10 +5,10 @@ Same commit, locks, version, number and key: same manifest, byte for byte.
 
 import shutil
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from appliance.bundle import binaries, debs, models, provenance, sbom
+from appliance.bundle import binaries, debs, given, models, provenance, sbom
 from appliance.bundle.apt import AptRoot
 from appliance.bundle.binaries import Binary
 from appliance.bundle.compose import Bundle, Heading
@@ -22,6 +22,7 @@ from appliance.bundle.fetch import (
     fetch_model,
     fetch_wheels,
 )
+from appliance.bundle.given import Given
 from appliance.bundle.manifest import Manifest
 from appliance.bundle.models import ModelLock
 from appliance.bundle.openpgp import ArchiveKey
@@ -57,14 +58,17 @@ class Locks:
     wheels: Mapping[str, list[Wheel]]  # by environment
     debs: list[Deb]
     binaries: list[Binary]  # from Maven
-    given: list[Binary]  # from folders of the engineer
+    given: list[Given]  # folders of the engineer; their packages are in `wheels` and `debs` too
     models: list[ModelLock]
     texts: Mapping[str, bytes]  # by their name in the repository
 
     def plan(self) -> Plan:
         """Return what a bundle of these locks holds."""
-        parts = wheel_parts(self.wheels) + deb_parts(self.debs)
-        parts += binary_parts([*self.binaries, *self.given]) + model_parts(self.models)
+        others = [file for folder in self.given for file in folder.others()]
+        declared = {deb.name: f.licence for f in self.given for deb in f.debs()}
+        parts = wheel_parts(self.wheels)
+        parts += [replace(p, licence=declared.get(p.name, "")) for p in deb_parts(self.debs)]
+        parts += binary_parts([*self.binaries, *others]) + model_parts(self.models)
         return Plan(self.profile, tuple(parts))
 
 
@@ -83,6 +87,7 @@ def read_locks(work: Work, profile: str) -> Locks:
 
     Raises:
         FetchError: A lock is absent, or a folder is given without its lock.
+        GivenError: A folder's packages do not fit with those of the other locks.
         FormatError: A lock cannot be read.
     """
     site = work.repository / "offline-wheels" / "site"
@@ -90,20 +95,23 @@ def read_locks(work: Work, profile: str) -> Locks:
         "controller": site / "controller.lock", "appliance": site / "appliance.lock",
         "vllm": site / ("vllm-gpu.lock" if profile == "gpu" else "vllm.lock"),
     }  # fmt: skip
-    given = sorted(site.glob("gpu-*.lock")) if profile == "gpu" else []
-    paths = [*sets.values(), site / "debs.lock", site.parent / "binaries.lock", *given]
+    folders = sorted(site.glob(f"gpu-*{given.SUFFIX}")) if profile == "gpu" else []
+    paths = [*sets.values(), site / "debs.lock", site.parent / "binaries.lock", *folders]
     found = [(path, models.decode(path.read_bytes())) for path in _model_locks(work)]
     kept = [(p, m) for p, m in found if m.wheel is not None or m.id in work.folders]
-    _check_folders(work, {m.id for _, m in kept} | {_given_id(p) for p in given})
+    _check_folders(work, {m.id for _, m in kept} | {_given_id(p) for p in folders})
     paths += [path for path, _ in kept]
     if absent := [path.name for path in paths if not path.is_file()]:
         raise FetchError(f"{absent[0]} est absent.", f"{absent[0]} is absent.")
+    found_given = [given.decode(path.read_bytes()) for path in folders]
+    wheels = {name: read_lock(path.read_text("utf-8"), name) for name, path in sets.items()}
+    own = debs.read_lock((site / "debs.lock").read_text("utf-8"))
     return Locks(
         profile=profile,
-        wheels={name: read_lock(path.read_text("utf-8"), name) for name, path in sets.items()},
-        debs=debs.read_lock((site / "debs.lock").read_text("utf-8")),
+        wheels=with_kernels(wheels, found_given),
+        debs=with_driver(own, found_given),
         binaries=binaries.read_lock((site.parent / "binaries.lock").read_text("utf-8")),
-        given=[b for path in given for b in binaries.read_lock(path.read_text("utf-8"))],
+        given=found_given,
         models=[model for _, model in kept],
         texts={p.relative_to(work.repository).as_posix(): p.read_bytes() for p in paths},
     )
@@ -114,14 +122,42 @@ def _model_locks(work: Work) -> list[Path]:
 
 
 def _given_id(lock: Path) -> str:
-    return lock.name.removesuffix(".lock")
+    return lock.name.removesuffix(given.SUFFIX)
+
+
+def with_kernels(
+    sets: Mapping[str, list[Wheel]], folders: list[Given]
+) -> Mapping[str, list[Wheel]]:
+    """Return the environments; that of vLLM has the kernels of the folders.
+
+    Raises:
+        GivenError: They are those of another version.
+    """
+    wheels = [wheel for folder in folders for wheel in folder.wheels()]
+    return {**sets, "vllm": given.joined(sets["vllm"], wheels)}
+
+
+def with_driver(own: list[Deb], folders: list[Given]) -> list[Deb]:
+    """Return the packages of a site with those of the folders.
+
+    Raises:
+        GivenError: A package that Debian's closure has already.
+    """
+    known = {deb.name for deb in own}
+    added = [deb for folder in folders for deb in folder.debs()]
+    if twice := sorted(deb.name for deb in added if deb.name in known):
+        raise given.GivenError(
+            f"{twice[0]} : déjà dans debs.lock ; retirez-le du dossier.",
+            f"{twice[0]}: in debs.lock already; take it out of the folder.",
+        )
+    return [*own, *added]
 
 
 def _check_folders(work: Work, known: set[str]) -> None:
     for name in sorted(work.folders.keys() - known):
         raise FetchError(
-            f"{name} n’a pas de verrou : casemate model lock, ou bundle lock-folder.",
-            f"{name} has no lock: casemate model lock, or bundle lock-folder.",
+            f"{name} n’a pas de verrou pour ce profil : model lock, ou bundle lock-folder.",
+            f"{name} has no lock for this profile: model lock, or bundle lock-folder.",
         )
 
 
@@ -132,12 +168,12 @@ def fetch(locks: Locks, work: Work, told: Told) -> Cache:
         FetchError: One cannot be had or is not what its lock says.
     """
     cache = Cache(work.cache)
+    for folder in locks.given:  # first: what they hold is in no index
+        fetch_folder(cache, folder, work.folders.get(folder.name), told)
     for wheels in locks.wheels.values():
         fetch_wheels(cache, wheels, told)
     fetch_debs(cache, locks.debs, AptRoot(work.cache / "apt", work.deb_sources), told)
     fetch_binaries(cache, locks.binaries, told)
-    for given in locks.given:
-        fetch_folder(cache, given, work.folders.get(given.name), told)
     for model in locks.models:
         fetch_model(cache, model, work.folders.get(model.id), told)
     return cache

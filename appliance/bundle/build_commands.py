@@ -13,19 +13,17 @@ from rich.console import Console
 from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
-from appliance.bundle import binaries, models
+from appliance.bundle import given_folder, models, rehearsed
 from appliance.bundle.apt import AptRoot
-from appliance.bundle.binaries import Binary
 from appliance.bundle.build import Locks, Session, Work, build, read_locks
 from appliance.bundle.compose import Heading, sealed_by
 from appliance.bundle.debs import names_of, write_lock
-from appliance.bundle.fetch import FetchError
-from appliance.bundle.model_folder import Declared, digest, files_of, lock_folder
+from appliance.bundle.given import DRIVER, KERNELS, SUFFIX, encode
+from appliance.bundle.model_folder import Declared, lock_folder
 from appliance.bundle.sources import export
 from appliance.bundle.wheels import chosen
 from appliance.bundle.wheels import write_lock as write_wheels
 
-GPU_NOTICE = "Profil gpu : non répété sur un GPU.\nProfile gpu: not rehearsed on a GPU."
 KINDS = {
     "wheel": "Paquets Python / Wheels", "deb": "Paquets Debian / Debs",
     "binary": "Programmes / Programs", "model": "Modèles / Models",
@@ -38,6 +36,8 @@ Profile = Annotated[str, typer.Option(help="cpu or gpu.")]
 Repository = Annotated[Path, typer.Option(help="Sources, with offline-wheels/ and models/.")]
 CacheFolder = Annotated[Path, typer.Option("--cache", help="Verified payloads; kept.")]
 Given = Annotated[list[str], typer.Option(help="ID=DIR, or DIR named ID.")]
+Driver = Annotated[Path | None, typer.Option(help="gpu: folder of the driver, locked.")]
+Kernels = Annotated[Path | None, typer.Option(help="gpu: folder of kernels, locked.")]
 Keys = Annotated[list[Path], typer.Option(help="Private key that signs; several times.")]
 Extra = Annotated[list[Path], typer.Option(help="A further signed deb source (deb822).")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
@@ -85,8 +85,29 @@ def show(locks: Locks, *, as_json: bool = False) -> None:
     for part in found.biggest(5):
         megabytes = sum(part.distinct.values()) / 1e6
         out.print(f"  {part.name} {part.version} : {megabytes:.0f} Mo", highlight=False)
-    if found.profile == "gpu":
-        out.print(GPU_NOTICE)
+    for line in remarks(locks):
+        out.print(line, highlight=False)
+
+
+def remarks(locks: Locks) -> Iterator[str]:
+    """Yield what is said of a plan: drivers, kernels, and what was never rehearsed."""
+    if locks.profile != "gpu":
+        return
+    given = {folder.name: folder for folder in locks.given}
+    if driver := given.get(DRIVER):
+        kernels = ", ".join(driver.kernels)
+        yield f"Pilote / Driver {driver.version} ; Linux {kernels}"
+    else:
+        yield (
+            "Aucun pilote ne voyage : le site doit en avoir un, R580 ou plus récent.\n"
+            "No driver travels: the site must have one, R580 or newer."
+        )
+    if KERNELS not in given:
+        yield (
+            "Aucun noyau précompilé ne voyage : FlashInfer restera inactif.\n"
+            "No precompiled kernel travels: FlashInfer stays off."
+        )
+    yield rehearsed.notice(locks.profile, rehearsed.recorded())
 
 
 def build_bundle(  # noqa: PLR0913, PLR0917 - a command has one argument per option
@@ -97,6 +118,8 @@ def build_bundle(  # noqa: PLR0913, PLR0917 - a command has one argument per opt
     ] = [],  # noqa: B006
     profile: Profile = "cpu",
     model: Given = [],  # noqa: B006
+    driver: Driver = None,
+    kernels: Kernels = None,
     seq: Annotated[int, typer.Option(help="Release number; grows.")] = 1,
     version: Annotated[str, typer.Option(help="Of the release.")] = "0.1.0",
     deb_source: Extra = [],  # noqa: B006
@@ -107,7 +130,9 @@ def build_bundle(  # noqa: PLR0913, PLR0917 - a command has one argument per opt
 ) -> None:
     """Fetch, verify and sign everything that a site needs."""
     started = monotonic()
-    work = Work(repository, cache, folders(model), tuple(deb_source))
+    given = {DRIVER: driver, KERNELS: kernels}
+    found = folders(model) | {name: path for name, path in given.items() if path}
+    work = Work(repository, cache, found, tuple(deb_source))
     locks = read_locks(work, _profile(profile))
     by = sealed_by(root, key)
     if not as_json:
@@ -167,24 +192,22 @@ def renew(
 
 
 def lock_given(
-    name: Annotated[str, typer.Argument(help="gpu-driver, gpu-kernels: gpu-…")],
+    name: Annotated[str, typer.Argument(help="gpu-driver or gpu-kernels.")],
     folder: Path,
-    version: Annotated[str, typer.Option(help="Of what the folder holds.")],
     licence: Annotated[str, typer.Option(help="As its publisher declares it.")],
     repository: Repository = REPOSITORY,
 ) -> None:
-    """Write the lock of a folder that the engineer gives, such as a GPU driver."""
-    if not name.startswith("gpu-"):
-        raise FetchError(f"{name} : un tel dossier se nomme gpu-…", f"{name}: name it gpu-…")
-    found = [
-        Binary(name, version, "", f"{name}/{path}", file.stat().st_size, digest(file), licence)
-        for path in files_of(folder)
-        for file in [folder / path]
-    ]
-    text = binaries.write_lock(found)
-    binaries.read_lock(text)
-    (repository / "offline-wheels" / "site" / f"{name}.lock").write_text(text)
-    out.print(f"{name}.lock : {len(found)}")
+    """Write the lock of a folder that the engineer gives: a GPU driver, precompiled kernels."""
+    found = given_folder.lock_folder(folder, name, licence)
+    lock = f"{name}{SUFFIX}"
+    (repository / "offline-wheels" / "site" / lock).write_bytes(encode(found))
+    size = sum(entry.size for entry in found.files) / 1e6
+    out.print(
+        f"{lock} : {found.version}, {len(found.files)} fichiers / files, {size:.0f} Mo / MB",
+        highlight=False,
+    )
+    if found.kernels:
+        out.print(f"Linux {', '.join(found.kernels)}", highlight=False)
 
 
 @model.callback()

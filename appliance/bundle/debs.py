@@ -18,6 +18,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.utils import format_datetime
 
+from appliance.bundle.paths import check_digest
 from appliance.errors import FormatError
 
 HEADER = """\
@@ -25,6 +26,7 @@ HEADER = """\
 # Written by `make site-locks`. Where they come from is the build machine's configuration.
 """
 _AR = b"!<arch>\n"
+_FILE = re.compile(r"[a-z0-9][a-z0-9+.-]+_[A-Za-z0-9.+~%-]+_(amd64|all)\.deb\Z")
 _OPENERS: dict[str, Callable[[bytes], bytes]] = {
     ".xz": lzma.decompress,
     ".gz": lambda b: zlib.decompress(b, 31),
@@ -66,12 +68,17 @@ def read_lock(text: str) -> list[Deb]:
     """Return the packages of a lock.
 
     Raises:
-        FormatError: It is not such a lock.
+        FormatError: It is not such a lock, or a package is not named, sized and hashed well.
     """
     try:
-        return [Deb(**entry) for entry in tomllib.loads(text)["deb"]]
+        found = [Deb(**entry) for entry in tomllib.loads(text)["deb"]]
     except (tomllib.TOMLDecodeError, KeyError, TypeError) as exc:
         raise FormatError("debs.lock: not a lock of packages") from exc
+    for deb in found:
+        check_digest(deb.sha256)
+        if not _FILE.match(deb.file) or type(deb.size) is not int or deb.size < 1:
+            raise FormatError(f"debs.lock: not a package: {deb.file!r}, {deb.size!r} bytes")
+    return found
 
 
 def write_lock(debs: Iterable[Deb]) -> str:
@@ -144,6 +151,15 @@ def describe(data: bytes) -> Described:
     name = fields(control).get("Package", "")
     copyright_file = _member(_tar(archive, "data"), f"usr/share/doc/{name}/copyright") or ""
     return Described(control, licences_of(copyright_file))
+
+
+def contents(data: bytes) -> tarfile.TarFile:
+    """Return what a package installs, as an open archive.
+
+    Raises:
+        FormatError: It is not a Debian package.
+    """
+    return _tar(members(data), "data")
 
 
 def licences_of(copyright_file: str) -> str:

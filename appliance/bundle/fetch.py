@@ -20,6 +20,7 @@ from typing import Protocol
 from appliance.bundle.apt import AptRoot
 from appliance.bundle.binaries import Binary
 from appliance.bundle.debs import Deb
+from appliance.bundle.given import Given
 from appliance.bundle.models import ModelLock, Wheelborne
 from appliance.bundle.refusal import BundleError
 from appliance.bundle.wheels import Wheel
@@ -212,23 +213,23 @@ def fetch_model(cache: Cache, model: ModelLock, folder: Path | None, told: Told)
             told(f"{model.id}/{item.file}", item.size)
 
 
-def fetch_folder(cache: Cache, given: Binary, folder: Path | None, told: Told) -> None:
-    """Bring a file of an engineer's folder in, such as one of a driver.
+def fetch_folder(cache: Cache, given: Given, folder: Path | None, told: Told) -> None:
+    """Bring the files of an engineer's folder in, such as those of a driver.
 
     Raises:
-        FetchError: There is no folder, or the file is not what its lock says.
+        FetchError: There is no folder, or a file is not what its lock says.
     """
-    for item in cache.missing([given]):
+    for item in cache.missing(given.files):
         if folder is None:
+            option = f"--{given.name.removeprefix('gpu-')}"
             raise FetchError(
-                f"{given.name} : donnez son dossier avec --folder.",
-                f"{given.name}: give its folder with --folder.",
+                f"{given.name} : donnez son dossier avec {option}.",
+                f"{given.name}: give its folder with {option}.",
             )
         with cache.incoming() as temporary:
             copy = Path(temporary) / "one"
-            source = folder / given.file.removeprefix(f"{given.name}/")
-            if source.is_file():
-                shutil.copyfile(source, copy)
+            if (folder / item.file).is_file():
+                shutil.copyfile(folder / item.file, copy)
             cache.take(copy, item)
             told(item.file, item.size)
 

@@ -10,11 +10,11 @@ import shutil
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from appliance.bundle import debs, wheels
+from appliance.bundle import debs, depends, wheels
 from appliance.bundle.debs import Deb, Described
 from appliance.bundle.fetch import Cache, FetchError, digest_of
 from appliance.bundle.openpgp import ArchiveKey
@@ -143,7 +143,11 @@ def add_locks(tree: Tree, sets: Mapping[str, list[Wheel]], version: str) -> None
 
 
 def add_repository(tree: Tree, key: ArchiveKey, version: str) -> None:
-    """Write the signed index of the packages that are laid, and describe their parts."""
+    """Write the signed index of the packages that are laid, and describe their parts.
+
+    Raises:
+        FetchError: A package depends on one that is not there.
+    """
     described: list[tuple[Deb, Described]] = []
     for at, part in enumerate(tree.parts):
         if part.kind == "deb":
@@ -153,7 +157,8 @@ def add_repository(tree: Tree, key: ArchiveKey, version: str) -> None:
             deb = Deb(part.name, part.version, name, file.size, file.sha256)
             check_names(deb, said)
             described.append((deb, said))
-            tree.parts[at] = replace(part, licence=said.licence)
+            tree.parts[at] = replace(part, licence=said.licence or part.licence)
+    check_closed(said for _, said in described)
     index = debs.packages(described)
     release = debs.release(index, version, key.created)
     made = (
@@ -163,6 +168,19 @@ def add_repository(tree: Tree, key: ArchiveKey, version: str) -> None:
         tree.write("debs/archive-key.asc", key.public()),
     )
     tree.parts.append(Part("lock", "debs", version, made))
+
+
+def check_closed(described: Iterable[Described]) -> None:
+    """Refuse packages that would stop an installation for want of another.
+
+    Raises:
+        FetchError: One depends on a package that is not among them.
+    """
+    if absent := depends.unmet(said.fields for said in described):
+        raise FetchError(
+            f"paquet Debian sans sa dépendance — {absent[0]}.",
+            f"a Debian package without what it depends on — {absent[0]}.",
+        )
 
 
 def check_names(deb: Deb, said: Described) -> None:
