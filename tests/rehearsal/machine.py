@@ -74,6 +74,11 @@ class Machine:
         """Return the network namespace in which the browser and the canary are."""
         return f"{self.name}-out"
 
+    @property
+    def seen_from_here(self) -> str:
+        """Return where its files are seen as it sees them, /run with its sockets included."""
+        return f"/proc/{self._leader}/root"
+
     def make(self) -> None:
         """Lay an empty layer over the bare system."""
         for name in ("upper", "work", "root"):

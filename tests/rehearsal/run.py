@@ -23,7 +23,7 @@ from pathlib import Path
 from typing import Any
 
 from appliance.site import account
-from tests.rehearsal import bundle, machine
+from tests.rehearsal import bundle, database, machine
 from tests.rehearsal.canary import Canary
 from tests.rehearsal.machine import ADDRESS, Machine, RehearsalError
 
@@ -264,6 +264,7 @@ class Rehearsal:
             "second run": lambda: self.again(0),
             "one change by hand": self.by_hand,
             "exposure of the units": self.exposure,
+            "tests of SQL on PostgreSQL 17": lambda: database.prove(self.box),
             "canary, at the end": self.control,
         }
 
