@@ -21,7 +21,7 @@ from appliance.settings import MODELS, Part, load
 log = logging.getLogger(__name__)
 EXIT_REFUSED, EXIT_DEFECT = 1, 70  # EX_SOFTWARE of sysexits.h
 DOMAINS = {  # command -> where it is: a Typer, a function,
-    "audit": ("audit", "app"), "bundle": ("bundle", "app"),
+    "access": ("site.rack", "access"), "audit": ("audit", "app"), "bundle": ("bundle", "app"),
     "console": ("console", "commands"), "db": ("db", "app"),
     "demo": ("site", "demo"), "documents": ("rag", "documents_app"),
     "engine": ("rag", "engine"), "gateway": ("gateway", "commands"),

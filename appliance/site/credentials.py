@@ -47,7 +47,7 @@ def make(folder: Path, names: Iterable[str], mode: int = 0o400) -> list[str]:
         if (folder / name).exists():
             continue
         for part, content in _generate(name).items():
-            _write(folder / part, content, mode)
+            write_whole(folder / part, content, mode)
         made.append(name)
     return made
 
@@ -63,8 +63,8 @@ def _generate(name: str) -> dict[str, bytes]:
     return {name: secrets.token_bytes(32)}
 
 
-def _write(path: Path, content: bytes, mode: int) -> None:
-    """Make a file; it is whole or absent, also after a power cut."""
+def write_whole(path: Path, content: bytes, mode: int) -> None:
+    """Make or replace a file; it is whole or as it was, also after a power cut."""
     fresh = path.with_name(f".{path.name}.{os.getpid()}")
     descriptor = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode)
     with os.fdopen(descriptor, "wb") as file:

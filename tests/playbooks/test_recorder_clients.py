@@ -37,6 +37,7 @@ WRITERS = {
     "rag/ingest.py": {"worker"},
     "rag/retention.py": {"worker"},
     "site/apply.py": {"rack"},
+    "site/rack/uses.py": {"rack"},
 }
 READERS = {  # they show what others wrote
     "console/history.py",

@@ -1,0 +1,1 @@
+"""People at the rack: named accounts of the machine, second factors, the sealed account."""

@@ -1,0 +1,125 @@
+"""What is recorded of people at the rack: each login, each use of the sealed account.
+
+PAM runs `casemate access record` when a session opens (pam_exec(8)). An event is first kept in
+a folder, durable, then told to the recorder and removed: a recorder that is away loses none,
+and the id makes a second telling harmless. What waits is told at the next use, or by a timer.
+"""
+
+import asyncio
+import os
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import msgspec
+
+from appliance.audit.client import RecorderClient, RecorderError, RefusedError, new_id
+from appliance.audit.event import FACTS, Event, Fact, Kind, encode, fact, parse
+from appliance.errors import FormatError
+from appliance.site.credentials import write_whole
+
+BREAK_GLASS = "casemate-secours"
+RECORDER = Path("/run/casemate/recorder/socket")
+WAITING = Path("/var/lib/casemate/access")
+USED = "used"  # file: the seal of the sealed account is broken
+NAME = "rack"  # under which the recorder knows this client
+PATIENCE = 3.0  # seconds that a login waits for the recorder
+BEHIND = {"sudo", "sudo-i"}  # services of PAM whose user is the one that is become
+TEXT = 200  # characters of a field, as events have them
+
+
+def opened(session: Mapping[str, str]) -> Fact:
+    """Return what a session that opens says. `session` is the environment of pam_exec."""
+    service = session.get("PAM_SERVICE", "")
+    user = session.get("PAM_USER", "")
+    person = session.get("PAM_RUSER", "") if service in BEHIND else user
+    said = {
+        "way": "break-glass" if person == BREAK_GLASS else "rack",
+        "service": service,
+        "user": user,
+        "terminal": session.get("PAM_TTY", ""),
+        "from": session.get("PAM_RHOST", ""),
+    }
+    shown: dict[str, str | int] = {name: text[:TEXT] for name, text in said.items() if text}
+    login = FACTS[Kind.AUTH_LOGIN]
+    return login(actor=f"local:{person}"[:TEXT], id=new_id(), data=shown)
+
+
+def changed(operator: str, login: str, action: str) -> Fact:
+    """Return what is recorded of a change of someone's access.
+
+    Args:
+        operator: Who changes it.
+        login: Whose access.
+        action: `enrol` or `seal`.
+    """
+    return fact(Kind.ADMIN_USER, f"local:{operator}", new_id(), user=login, action=action)
+
+
+def is_break_glass(event: Event) -> bool:
+    """Tell whether the sealed account is used."""
+    return isinstance(event, Fact) and event.data.get("way") == "break-glass"
+
+
+def record(event: Fact, waiting: Path, recorder: Path, now: int) -> bool:
+    """Keep an event, then tell all that waits. Return whether the recorder has it.
+
+    Args:
+        event: What happened.
+        waiting: Folder of what waits, root's alone.
+        recorder: Its socket.
+        now: Nanoseconds since 1970: the order of telling.
+
+    Raises:
+        OSError: It could not be kept, and the recorder does not have it either.
+    """
+    try:
+        if is_break_glass(event):
+            write_whole(waiting / USED, encode(event), 0o600)
+        write_whole(waiting / f"{now:020}.json", encode(event), 0o600)
+    except OSError:
+        if not tell([event], recorder):
+            raise
+        return True
+    return flush(waiting, recorder) == 0
+
+
+def flush(waiting: Path, recorder: Path) -> int:
+    """Tell what waits, oldest first. Return how many still wait."""
+    paths = sorted(waiting.glob("*.json"))
+    events: list[Event] = []
+    for path in paths:
+        try:
+            events.append(parse(path.read_bytes()))
+        except FormatError:  # cut by something else than us: kept for a person to see
+            path.rename(path.with_suffix(".damaged"))
+    if not events:
+        return 0
+    if not tell(events, recorder):
+        return len(events)
+    for path in paths:
+        path.unlink(missing_ok=True)
+    descriptor = os.open(waiting, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+    return 0
+
+
+def tell(events: Sequence[Event], recorder: Path) -> bool:
+    """Append events to the log. Return whether it has them all."""
+    try:
+        asyncio.run(_tell(events, recorder))
+    except (RecorderError, RefusedError, OSError, msgspec.MsgspecError):
+        return False
+    return True
+
+
+async def _tell(events: Sequence[Event], recorder: Path) -> None:
+    client = RecorderClient(recorder, NAME, patience=PATIENCE)
+    await client.connect()
+    try:
+        for event in events:
+            await client.append(event)
+    finally:
+        await client.close()
