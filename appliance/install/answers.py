@@ -115,6 +115,9 @@ class Answers(_Strict):
     operator: Words
     """Who installs: a person's name, on the report."""
 
+    marking: Words | Literal[""] = ""
+    """Protective marking of the papers: on each page of the report and of the checklist."""
+
     admin_domain: HostName | Literal[""] = ""
     """Name for administrators; `admin.` before the public name when it is not given."""
 

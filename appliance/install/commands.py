@@ -91,7 +91,7 @@ def install(  # noqa: PLR0913 - one option for each thing that an engineer may b
         typer.echo(json.dumps(found))
     else:
         typer.echo(total(changed, seconds, language))
-        typer.echo(str(places.reports / "report.md"))
+        typer.echo(str(places.reports / "report.pdf"))
 
 
 def preflight(
@@ -143,7 +143,9 @@ def _group() -> None:
 
 @report.command("verify")
 def verify_report(
-    file: Annotated[Path, typer.Argument(exists=True, help="report.md or report.json")],
+    file: Annotated[
+        Path, typer.Argument(exists=True, help="report.pdf, report.md or report.json")
+    ],
     key: Annotated[
         Path, typer.Option("--key", exists=True, help="Public key of the site, kept elsewhere.")
     ],

@@ -23,6 +23,10 @@ NEVER_MEASURED: tuple[str, ...] = (
     "une panne de courant réelle, une charge réelle, une durée de plusieurs jours",
     "un retour en arrière de toute la machine (instantané) : seul un témoin extérieur le voit",
 )
+WORDS = {
+    Level.PASS: "conforme à l’attendu", Level.WARN: "remarque", Level.FAIL: "échec, outrepassé",
+}  # fmt: skip
+
 _CHANGED = "changed"
 _ESCAPED = str.maketrans({mark: f"\\{mark}" for mark in "\\`*_[]<>#|~"})
 
@@ -77,6 +81,7 @@ class Facts(_Strict, frozen=True, kw_only=True):
     made: str  # UTC, ISO 8601, by the clock of the machine
     operator: str
     site_name: str
+    marking: str  # of protection, on each page; empty: none was chosen
     domain: str
     profile: str
     release: Release
@@ -202,8 +207,7 @@ def page(facts: Facts, digest: str) -> bytes:
         facts: Of the installation.
         digest: SHA-256 of the bytes of the facts, hex: ties the page to them.
     """
-    words = {"pass": "conforme à l’attendu", "warn": "remarque", "fail": "échec, outrepassé"}
     rendered = _TEMPLATES.get_template("report.md.j2").render(
-        facts=facts, digest=digest, words=words, total=sum(lap.seconds for lap in facts.laps)
+        facts=facts, digest=digest, words=WORDS, total=sum(lap.seconds for lap in facts.laps)
     )
     return rendered.encode()

@@ -16,7 +16,7 @@ from typing import Any, Protocol
 import msgspec
 
 from appliance.errors import ApplianceError
-from appliance.install import chain, logged, playbook, preflight, screen, seal
+from appliance.install import chain, logged, playbook, preflight, printed, screen, seal
 from appliance.install.answers import Answers
 from appliance.install.inventory import inventory, variables
 from appliance.install.machine import observe
@@ -28,7 +28,9 @@ from appliance.install.record import Record, replace_file
 from appliance.install.report import Carried, Facts, Mark, not_measured, page, told
 from appliance.install.telephone import Fault
 from appliance.install.verbs import Measured, controller_of
+from appliance.printing.typeset import Template, typeset
 
+PAPER = Template.of("appliance.install", "report.typ")
 KEPT_OF_TASK = ("role", "task", "host", "outcome", "milliseconds")
 SAMPLE = "le site déclaré est l’exemple de la livraison : à remplacer"
 
@@ -176,8 +178,8 @@ class Work:
         key = seal.site_key(self.places.key)
         facts = Facts(
             made=_utc(time.time()), operator=self.answers.operator,
-            site_name=self.answers.site_name, domain=self.answers.domain,
-            profile=self.answers.profile, release=release,
+            site_name=self.answers.site_name, marking=self.answers.marking,
+            domain=self.answers.domain, profile=self.answers.profile, release=release,
             bundle_created=_utc(self.bundle.created), starts=state.starts,
             media=self._media(), marks=self._marks(key), laps=found.laps, tally=found.tally,
             checks=found.checks, overrides=found.overrides, egress=found.egress,
@@ -191,7 +193,12 @@ class Work:
         folder.mkdir(mode=0o755, exist_ok=True)
         text = facts.text()
         digest = hashlib.sha256(text).hexdigest()
-        for name, content in (("report.json", text), ("report.md", page(facts, digest))):
+        made = {
+            "report.json": text,
+            "report.md": page(facts, digest),
+            "report.pdf": typeset(PAPER, printed.report(facts, digest)),
+        }
+        for name, content in made.items():
             replace_file(folder / name, content, 0o444)
             seal.sign(key, folder / name)
         replace_file(folder / "site.pub", seal.public(key).read_bytes(), 0o444)

@@ -170,15 +170,19 @@ def test_an_egress_proof_that_measured_nothing_proves_nothing(stage: Stage, cli:
 def test_a_report_is_verified_against_the_key_that_was_kept(stage: Stage, cli: Cli) -> None:
     cli(*unattended(stage))
     kept = str(seal.public(stage.places.key))
-    for name in ("report.md", "report.json"):
+    for name in ("report.pdf", "report.md", "report.json"):
         done = cli("report", "verify", str(stage.places.reports / name), "--key", kept)
         assert done.exit_code == 0
         assert "authentique, signé par la clé SHA256:" in done.stdout
     report = stage.places.reports / "report.md"
     report.chmod(0o644)
     report.write_text(report.read_text().replace("C. Vasseur", "A. Martin"))
-    done = cli("report", "verify", str(report), "--key", kept)
-    assert isinstance(done.exception, seal.ReportError)
+    paper = stage.places.reports / "report.pdf"
+    paper.chmod(0o644)
+    paper.write_bytes(paper.read_bytes() + b"\n")
+    for changed in (report, paper):
+        done = cli("report", "verify", str(changed), "--key", kept)
+        assert isinstance(done.exception, seal.ReportError)
 
 
 def test_the_commands_need_only_what_the_controller_has() -> None:

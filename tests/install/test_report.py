@@ -22,6 +22,7 @@ from tests.install.stage import OTHER, RELEASE
 HEAD = "ef" * 32
 FACTS = Facts(
     made="2026-11-23T12:00:00+00:00", operator="C. Vasseur", site_name="Atelier *d’essai*",
+    marking="DIFFUSION RESTREINTE",
     domain="casemate.site.internal", profile="cpu", release=RELEASE,
     bundle_created="2026-11-20T08:00:00+00:00", starts=2,
     media=(Carried(label="1/1", serial="S-0042", handed_by="A. Martin"),),
@@ -65,6 +66,7 @@ def test_the_same_facts_give_the_same_page() -> None:
     "line",
     [
         "# Procès-verbal d’installation — Atelier \\*d’essai\\*",
+        "Mention de protection : DIFFUSION RESTREINTE.",
         "La commande a été lancée 2 fois pour cette installation.",
         "- la sûreté physique",
         f"| SHA-256 du manifeste | `{RELEASE.manifest}` |",

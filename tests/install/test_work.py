@@ -1,7 +1,9 @@
 import hashlib
 import json
 import stat
+from pathlib import Path
 
+import pypdfium2  # type: ignore[import-untyped]
 import pytest
 
 from appliance.errors import ApplianceError
@@ -27,6 +29,13 @@ def everything(work: Work) -> None:
 
 def entries(stage: Stage) -> list[dict[str, object]]:
     return list(read(Record(stage.places.install).journal))
+
+
+def flat(pdf: Path) -> str:
+    """Return the text of a PDF without white space."""
+    with pypdfium2.PdfDocument(pdf) as document:
+        pages = [page.get_textpage().get_text_bounded() for page in document]
+    return "".join("".join(pages).replace("\ufffe", "").split())
 
 
 def test_each_playbook_runs_with_its_own_roles(stage: Stage) -> None:
@@ -110,11 +119,12 @@ def test_the_report_is_signed_and_tied_to_its_facts(stage: Stage) -> None:
     everything(stage.work(media=[{"serial": "S-0042", "handed_by": "A. Martin"}]))
     folder = stage.places.reports
     public = seal.public_line(stage.places.key)
-    for name in ("report.json", "report.md"):
+    for name in ("report.json", "report.md", "report.pdf"):
         seal.verify(folder / name, folder / f"{name}.sig", public)
     facts = Facts.parse((folder / "report.json").read_bytes())
     digest = hashlib.sha256((folder / "report.json").read_bytes()).hexdigest()
     assert digest in (folder / "report.md").read_text()
+    assert digest in flat(folder / "report.pdf")
     assert public in [mark.value for mark in facts.marks]
     assert (facts.media[0].label, facts.media[0].serial) == ("1/1", "S-0042")
     assert [lap.number for lap in facts.laps] == list(range(1, 11))
@@ -179,8 +189,9 @@ def test_any_phase_may_be_done_twice(stage: Stage, phase: Phase) -> None:
     work.do(phase, STATE)
     if phase.name == "report":
         public = seal.public_line(stage.places.key)
-        report = stage.places.reports / "report.md"
-        seal.verify(report, report.with_name("report.md.sig"), public)
+        for name in ("report.md", "report.pdf"):
+            report = stage.places.reports / name
+            seal.verify(report, report.with_name(f"{name}.sig"), public)
 
 
 def test_a_fault_outside_a_playbook_is_its_code() -> None:
