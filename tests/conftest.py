@@ -22,7 +22,10 @@ from appliance.db.migrate import migrate
 
 pytest_plugins = ["tests.recording", "tests.identity_server"]
 
-COSTLY = {"test_piaf.py", "test_recorder_crash.py", "test_recorder.py", "test_client.py"}
+COSTLY = {
+    "test_apt.py", "test_build.py", "test_build_commands.py", "test_client.py", "test_fetch.py",
+    "test_piaf.py", "test_recorder.py", "test_recorder_crash.py",
+}  # fmt: skip
 TEMPLATE, COPY = "casemate_test_template", "casemate_test"
 
 

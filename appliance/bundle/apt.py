@@ -107,6 +107,7 @@ class AptRoot:
 
     folder: Path
     extra: tuple[Path, ...] = ()
+    machine: Path = MACHINE  # whose sources are read
 
     def make(self) -> None:
         """Write the configuration; the lists are kept between runs."""
@@ -116,7 +117,7 @@ class AptRoot:
         sources.mkdir(exist_ok=True)
         for old in sources.glob("*.sources"):
             old.unlink()
-        stanzas = "\n".join(source.stanza() for source in machine_sources())
+        stanzas = "\n".join(source.stanza() for source in machine_sources(self.machine))
         (sources / "debian.sources").write_text(stanzas)
         for path in self.extra:
             (sources / f"extra-{path.stem}.sources").write_bytes(path.read_bytes())
@@ -163,7 +164,7 @@ class AptRoot:
                 "apt-get manque : bâtir sous Debian.", "apt-get is missing."
             ) from exc
         if done.returncode:
-            said = done.stderr.strip()[-600:]
+            said = f"{done.stdout}{done.stderr}".strip()[-600:]  # what lacks is on stdout
             raise AptError(f"apt-get {words[0]} : {said}", f"apt-get {words[0]} failed.")
         return done.stdout
 

@@ -10,6 +10,7 @@ import tomllib
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+from appliance.bundle.paths import check_digest
 from appliance.errors import FormatError
 
 KEYCLOAK_LICENCE = "Apache-2.0"
@@ -33,15 +34,18 @@ def read_lock(text: str) -> list[Binary]:
     """Return the programs of a lock.
 
     Raises:
-        FormatError: It is not such a lock, or a file's name would leave its folder.
+        FormatError: It is not such a lock, or a file is not named, sized and hashed well.
     """
     try:
         found = [Binary(**entry) for entry in tomllib.loads(text)["binary"]]
     except (tomllib.TOMLDecodeError, KeyError, TypeError) as exc:
         raise FormatError("not a lock of binaries") from exc
     for binary in found:
+        check_digest(binary.sha256)
         if not _PATH.match(binary.file):
             raise FormatError(f"{binary.file}: not the name of a file of a bundle")
+        if type(binary.size) is not int or binary.size < 0:
+            raise FormatError(f"{binary.file}: {binary.size!r} is no number of bytes")
     return found
 
 

@@ -12,12 +12,13 @@ from time import time
 from typing import Annotated, Any
 
 import typer
+from msgspec.structs import replace
 
-from appliance.bundle import importing, pack, reading
+from appliance.bundle import importing, pack, reading, sums
 from appliance.bundle.build_commands import model as model  # noqa: PLC0414 - for cli.py
 from appliance.bundle.build_commands import register
 from appliance.bundle.chunks import read_small
-from appliance.bundle.delta import derive, lacking
+from appliance.bundle.delta import derive, lacking, outside
 from appliance.bundle.manifest import MANIFEST_BYTES_MAX, Manifest, chunk_path
 from appliance.bundle.medium import Media, open_media
 from appliance.bundle.memory import Memory
@@ -159,7 +160,10 @@ def delta(
     with outcome(as_json=as_json):
         media = open_media([folder])
         full = Manifest.parse(media.manifest)
-        draft, carried = derive(full, Manifest.parse(read_small(base, MANIFEST_BYTES_MAX)))
+        had = Manifest.parse(read_small(base, MANIFEST_BYTES_MAX))
+        draft, carried = derive(full, had)
+        listed = sums.parse(read_small(folder / sums.NAME, sums.SUMS_BYTES_MAX))
+        draft = replace(draft, files=outside(full, had, listed))
         keys = [load_private(path.read_bytes()) for path in key]
         manifest = pack.repack(media, draft, carried, out, keys)
         size = sum(manifest.chunks()[digest] for digest in carried)

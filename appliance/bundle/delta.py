@@ -4,7 +4,7 @@ A site that has the base has the rest. The base is named by the SHA-256 of its m
 by a number or a date, and the site can always say which chunks it misses.
 """
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 
 from msgspec.structs import replace
 
@@ -28,6 +28,32 @@ def derive(manifest: Manifest, base: Manifest) -> tuple[Manifest, set[str]]:
         )
     draft = replace(manifest, kind="delta", base=base.digest())
     return draft, set(manifest.chunks()) - set(base.chunks())
+
+
+def outside(manifest: Manifest, base: Manifest, sums: Mapping[str, str]) -> list[str]:
+    """Return the files outside `chunks/` that a delta carries.
+
+    The wheels of the installer stay at home when the base brought the same: a site that has it
+    runs them already, and its own list of them (`bootstrap.lock`) says so.
+
+    Args:
+        manifest: Of the full bundle.
+        base: What the site has.
+        sums: SHA-256 of each file of the full bundle, by path.
+    """
+    wheels = {name for name in manifest.files if _is_bootstrap_wheel(name)}
+    there = {file.sha256 for file in base.tree()}
+    same = _controller(manifest) == _controller(base)
+    known = same and all(sums.get(name) in there for name in wheels)
+    return [name for name in manifest.files if not (known and name in wheels)]
+
+
+def _is_bootstrap_wheel(name: str) -> bool:
+    return name.startswith("bootstrap/") and name.endswith(".whl")
+
+
+def _controller(manifest: Manifest) -> set[str]:
+    return {f.sha256 for f in manifest.tree() if f.path.startswith("wheels/controller/")}
 
 
 def check_base(manifest: Manifest, received: Collection[str]) -> None:

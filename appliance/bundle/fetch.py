@@ -44,14 +44,17 @@ class Locked(Protocol):
     @property
     def file(self) -> str:
         """Return its name."""
+        ...
 
     @property
     def size(self) -> int:
         """Return its bytes."""
+        ...
 
     @property
     def sha256(self) -> str:
         """Return its digest, in lower-case hexadecimal."""
+        ...
 
 
 def digest_of(path: Path) -> str:

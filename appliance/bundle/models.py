@@ -16,6 +16,7 @@ from typing import Any
 
 import msgspec
 
+from appliance.bundle.paths import DIGEST
 from appliance.bundle.refusal import BundleError
 
 SCHEMA = "casemate.model-lock/v1"
@@ -104,6 +105,11 @@ def decode(data: bytes) -> ModelLock:
     if lock.schema != SCHEMA or not _ID.match(lock.id):
         raise ModelError(f"pas un verrou {SCHEMA}.", f"not a lock of {SCHEMA}.")
     check_paths(file.path for file in lock.files)
+    carried = [(file.sha256, file.size) for file in lock.files]
+    carried += [(lock.wheel.sha256, lock.wheel.size)] if lock.wheel else []
+    if not all(DIGEST.match(digest) and size >= 0 for digest, size in carried):
+        raise ModelError(f"{lock.id} : taille ou empreinte impossible.",
+                         f"{lock.id}: an impossible size or digest.")  # fmt: skip
     if digest_of(lock.files) != lock.digest:
         raise ModelError(
             f"{lock.id} : l’empreinte du verrou n’est pas celle de ses fichiers.",

@@ -23,7 +23,8 @@ HEADER = (
 )
 _LINE = re.compile(
     r"(?P<name>[a-z0-9][a-z0-9._-]*)==(?P<version>[^\s;]+)"
-    r" --hash=sha256:(?P<sha256>[0-9a-f]{64})  # (?P<file>\S+\.whl) (?P<size>[0-9]+)\Z"
+    r" --hash=sha256:(?P<sha256>[0-9a-f]{64})"
+    r"  # (?P<file>[A-Za-z0-9][^\s/]*\.whl) (?P<size>[0-9]+)\Z"
 )
 _GLIBC = re.compile(r"manylinux_2_([0-9]+)_x86_64|manylinux(1|2010|2014)_x86_64")
 _OLD_NAMES = {"1": 5, "2010": 12, "2014": 17}  # minor version of glibc 2

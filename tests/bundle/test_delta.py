@@ -1,7 +1,8 @@
 import pytest
 from msgspec.structs import replace
 
-from appliance.bundle.delta import check_base, derive, lacking
+from appliance.bundle.delta import check_base, derive, lacking, outside
+from appliance.bundle.manifest import EMPTY, Chunk, Component, File, Manifest
 from appliance.bundle.refusal import BundleError
 from tests.bundle.test_manifest import ONE, TWO, manifest
 
@@ -39,3 +40,33 @@ def test_a_site_has_the_base_or_refuses() -> None:
 
 def test_what_is_lacking_is_what_to_bring() -> None:
     assert lacking({ONE: 3, TWO: 4}, {ONE}) == {TWO: 4}
+
+
+def release(controller: str = ONE, own: str = TWO) -> Manifest:
+    """Return a release whose installer has one wheel of a digest, beside ours."""
+    files = [
+        File("wheels/controller/pip.whl", 0o644, 3, controller, [Chunk(controller, 3)]),
+        File("wheels/appliance/appliance.whl", 0o644, 3, own, [Chunk(own, 3)]),
+    ]
+    small = ["VERIFY.sh", "bootstrap/appliance.whl", "bootstrap/bootstrap.lock",
+             "bootstrap/pip.whl"]  # fmt: skip
+    return replace(BASE, components=[Component("c", "wheel", "1", "MIT", files)], files=small)
+
+
+SUMS = {"bootstrap/appliance.whl": TWO, "bootstrap/pip.whl": ONE}
+
+
+def test_the_wheels_of_an_installer_that_the_base_has_stay_at_home() -> None:
+    assert outside(release(), release(), SUMS) == ["VERIFY.sh", "bootstrap/bootstrap.lock"]
+
+
+@pytest.mark.parametrize(
+    "base", [release(controller=EMPTY), release(own=EMPTY), BASE],
+    ids=["another pip", "another of ours", "another installer"],
+)  # fmt: skip
+def test_another_installer_travels_with_all_its_wheels(base: Manifest) -> None:
+    assert outside(release(), base, SUMS) == release().files
+
+
+def test_a_wheel_that_the_list_does_not_name_is_carried() -> None:
+    assert outside(release(), release(), {"bootstrap/pip.whl": ONE}) == release().files

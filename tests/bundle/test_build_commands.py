@@ -1,0 +1,111 @@
+import hashlib
+import json
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from appliance.bundle.build_commands import folders, model
+from appliance.bundle.commands import app
+from appliance.bundle.models import decode
+from appliance.bundle.refusal import BundleError
+from tests.bundle.payloads import model_folder
+from tests.bundle.workplace import KEYCLOAK, WEIGHTS, Workplace
+
+
+@pytest.fixture
+def place(tmp_path: Path) -> Workplace:
+    return Workplace(tmp_path / "place").make()
+
+
+def run(*words: object, code: int = 0) -> str:
+    done = CliRunner().invoke(app, [*map(str, words)])
+    if isinstance(done.exception, BundleError):
+        raise done.exception
+    assert done.exit_code == code, done.output
+    return done.stdout
+
+
+def usual(place: Workplace) -> list[object]:
+    return ["--repository", place.repository, "--model", f"tiny={place.top / 'tiny'}"]
+
+
+def build(place: Workplace, *words: object) -> str:
+    signed = ["--root", place.root, "--key", place.key, "--cache", place.cache.folder]
+    return run("build", "--out", place.top / "out", *signed, *usual(place), *words)
+
+
+def test_a_plan_tells_sizes_before_the_first_byte(place: Workplace) -> None:
+    found = json.loads(run("plan", *usual(place), "--json"))
+    assert found["kinds"]["binary"] == [1, len(KEYCLOAK)]
+    assert found["kinds"]["model"][0] == 1
+    assert found["bytes"] == sum(size for _, size in found["kinds"].values()) > len(WEIGHTS)
+
+
+def test_people_read_the_plan_with_the_biggest_parts(place: Workplace) -> None:
+    said = run("plan", *usual(place))
+    assert "Modèles / Models" in said
+    assert "tiny rev1" in said
+    assert "GPU" not in said
+
+
+def test_the_gpu_profile_says_that_it_was_not_rehearsed(place: Workplace) -> None:
+    said = run("plan", *usual(place), "--profile", "gpu")
+    assert "non répété sur un GPU" in said
+    assert "not rehearsed on a GPU" in said
+
+
+def test_a_build_answers_with_the_digest_that_the_site_will_see(
+    place: Workplace, tmp_path: Path
+) -> None:
+    found = json.loads(build(place, "--json", "--seq", 3))
+    folder = Path(found["folder"])
+    assert folder.name == "casemate-0.1.0-3"
+    manifest = (folder / "manifest.json").read_bytes()
+    assert found["manifest"] == hashlib.sha256(manifest).hexdigest()
+    assert found["bytes"] > len(WEIGHTS)
+    assert json.loads(run("verify", folder, "--root", tmp_path / "site", "--json"))["ok"]
+
+
+def test_files_that_are_not_committed_are_counted_as_left_behind(place: Workplace) -> None:
+    (place.repository / "notes.txt").write_text("mine\n")
+    said = build(place)
+    assert "1 fichiers modifiés ne voyagent pas" in said
+    assert "Manifest SHA-256" in said
+
+
+def test_an_unknown_profile_is_wrong_usage(place: Workplace) -> None:
+    run("plan", *usual(place), "--profile", "tpu", code=2)
+
+
+def test_a_folder_is_named_or_names_itself(tmp_path: Path) -> None:
+    assert folders([f"a={tmp_path}/x", f"{tmp_path}/tiny", f"b=c={tmp_path}"]) == {
+        "a": tmp_path / "x", "tiny": tmp_path / "tiny", "b=c": tmp_path,
+    }  # fmt: skip
+
+
+def lock(folder: Path, repository: Path, *words: str) -> int:
+    declared = ["--revision", "rev1", "--licence", "MIT", "--repository", str(repository)]
+    done = CliRunner().invoke(model, ["lock", str(folder), *declared, *words])
+    if isinstance(done.exception, BundleError):
+        raise done.exception
+    return done.exit_code
+
+
+def test_a_model_is_locked_from_its_folder(tmp_path: Path) -> None:
+    model_folder(tmp_path / "tiny")
+    repository = tmp_path / "repository"
+    repository.mkdir()
+    assert lock(tmp_path / "tiny", repository) == 0
+    found = decode((repository / "models" / "tiny.lock.json").read_bytes())
+    assert (found.id, found.revision, found.licence) == ("tiny", "rev1", "MIT")
+    assert lock(tmp_path / "tiny", repository, "--id", "other") == 0
+    assert (repository / "models" / "other.lock.json").is_file()
+
+
+def test_a_model_with_a_pickle_gets_no_lock(tmp_path: Path) -> None:
+    model_folder(tmp_path / "tiny")
+    (tmp_path / "tiny" / "x.bin").write_bytes(b"")
+    with pytest.raises(BundleError, match="pickles"):
+        lock(tmp_path / "tiny", tmp_path)
+    assert not (tmp_path / "models").exists()
