@@ -44,7 +44,7 @@ def decode(data: bytes) -> list[Rehearsal]:
 
 def recorded() -> list[Rehearsal]:
     """Return the rehearsals of this release."""
-    return decode(files(__package__).joinpath(FILE).read_bytes())
+    return decode(files("appliance.bundle").joinpath(FILE).read_bytes())
 
 
 def is_rehearsed(profile: str, found: Iterable[Rehearsal]) -> bool:
