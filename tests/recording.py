@@ -5,6 +5,7 @@ Fixtures: `recorder_settings` (an empty log in a folder of the test), `recorder`
 folder: their paths are limited to 107 bytes.
 """
 
+import atexit
 import os
 import shutil
 import signal
@@ -46,6 +47,7 @@ def new_log(folder: Path, **changes: Any) -> RecorderSettings:
     for name in ("log", "signed"):
         (folder / name).mkdir(mode=0o750)
     short = Path(tempfile.mkdtemp(prefix="cm-"))
+    atexit.register(shutil.rmtree, short, ignore_errors=True)
     values: dict[str, Any] = {
         "origin": ORIGIN, "directory": folder / "log", "last_signed": folder / "signed",
         "socket": short / "s", "clients": {os.getuid(): frozenset({"*"})},

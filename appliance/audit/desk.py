@@ -19,6 +19,7 @@ from typing import NoReturn
 import msgspec
 
 from appliance.audit.checkpoints import Checkpoints
+from appliance.audit.erasure import Erasures
 from appliance.audit.event import (
     FACTS,
     HOT,
@@ -75,6 +76,7 @@ class Desk:
         self.checkpoints = Checkpoints(writer, publisher, settings.checkpoint_interval)
         self._questions = Questions(writer, publisher, self.checkpoints)
         self._loop = asyncio.get_running_loop()
+        self._erasures = Erasures(writer)
         self._serving = Serving(settings.reattach_timeout)
         self._serving.restart(writer.admission.open, self._loop.time())
         self._may = {uid: _structs(words) for uid, words in settings.clients.items()}
@@ -123,7 +125,9 @@ class Desk:
                 raise PeerError(f"user id {peer.uid} may not write {event_type(event)}")
             if stale and isinstance(event, Intent):
                 raise UnavailableError("the event waited too long")
+            self._erasures.check(event)
             index, hashed = self._writer.append(event, peer.uid, sealed)
+            self._erasures.take(index, event)
         except ApplianceError as exc:
             answer.error, answer.detail = exc.code, str(exc)
             return answer
@@ -188,6 +192,7 @@ class Desk:
         answers, self._answers = self._answers, []
         try:
             self._writer.commit()
+            self._erasures.carry_out()
         except OSError as exc:  # nobody is told that it is durable
             die(exc)
         by_peer: dict[Peer, list[Answer]] = {}

@@ -53,7 +53,8 @@ class Kind(StrEnum):
     AUTHZ_DENIED = "casemate.authz.denied.v1"  # refused before an intent; `reason` is a code
     CLOCK_STEP = "casemate.clock.step.v1"
     CONFIG_CHANGE = "casemate.config.change.v1"
-    CONTENT_ERASE = "casemate.content.erase.v1"
+    CONTENT_ERASE = "casemate.content.erase.v1"  # of the records from `first` to before `end`
+    CONTENT_ERASED = "casemate.content.erased.v1"  # their keys are destroyed
     CONTENT_READ = "casemate.content.read.v1"
     EVIDENCE_OBSERVE = "casemate.evidence.observe.v1"
     GATE_DECIDE = "casemate.gate.decide.v1"
@@ -75,7 +76,10 @@ class Kind(StrEnum):
     TOOL_CALL = "casemate.tool.call.v1"
 
 
-OWN = frozenset({Kind.AUDIT_DEGRADED, Kind.AUDIT_START, Kind.AUDIT_STOP, Kind.CLOCK_STEP})
+OWN = frozenset({
+    Kind.AUDIT_DEGRADED, Kind.AUDIT_START, Kind.AUDIT_STOP, Kind.CLOCK_STEP,
+    Kind.CONTENT_ERASED,
+})  # fmt: skip
 
 
 NO_TEXT = base64.b64encode(hashlib.sha256(b"").digest()).decode()  # where no text left

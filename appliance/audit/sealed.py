@@ -26,6 +26,7 @@ _BODY = struct.Struct(f">H{SEALED_BYTES_MAX}s")
 _CRC = struct.Struct(">I")
 SLOT_BYTES = 272
 _PAD = bytes(SLOT_BYTES - _INDEX.size - _CRC.size - _BODY.size)
+_NOTHING = bytes(SLOT_BYTES - _INDEX.size)  # after the index of a key that was destroyed
 _HEADER = MAGIC.ljust(SLOT_BYTES, b"\0")
 
 
@@ -157,6 +158,34 @@ class SealedKeys:
         if not key:
             raise VerificationError(f"the content key of record {index} was destroyed")
         return key
+
+    def destroy(self, first: int, end: int) -> int:
+        """Destroy the keys that came with the leaves from `first` to before `end`, durably.
+
+        Returns:
+            How many there were. The slots stay, so that `read` says what became of them.
+
+        Raises:
+            OSError: See `segments`.
+        """
+        self.write()
+        firsts = self.files.firsts()
+        count = 0
+        for segment, following in zip(firsts, [*firsts[1:], end], strict=True):
+            if segment < end and first < following:
+                count += self._destroy(segment, first, end)
+        return count
+
+    def _destroy(self, segment: int, first: int, end: int) -> int:
+        indexes = _Indexes(self.files, segment)
+        begin, stop = bisect_left(indexes, first), bisect_left(indexes, end)
+        at = (begin + 1) * SLOT_BYTES
+        data = self.files.read_at(segment, (stop - begin) * SLOT_BYTES, at)
+        slots = [data[n : n + SLOT_BYTES] for n in range(0, len(data), SLOT_BYTES)]
+        emptied = [slot[: _INDEX.size] + _NOTHING for slot in slots]
+        if emptied != slots:
+            self.files.overwrite(segment, b"".join(emptied), at)
+        return sum(slot != empty for slot, empty in zip(slots, emptied, strict=True))
 
 
 def create(folder: Path, size: int) -> None:

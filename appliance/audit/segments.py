@@ -126,6 +126,24 @@ class Segments:
             raise OSError("a segment was deleted while in use")
         self.failed = False
 
+    def overwrite(self, first: int, data: bytes, offset: int) -> None:
+        """Replace bytes of a segment that were written, durably.
+
+        Raises:
+            OSError: See the module.
+        """
+        flags = os.O_RDWR | os.O_NOFOLLOW
+        fd = os.open(_NAME.format(first), flags, dir_fd=self._dir)
+        try:
+            rest = memoryview(data)
+            while rest:
+                written = os.pwrite(fd, rest, offset)
+                offset += written
+                rest = rest[written:]
+            os.fdatasync(fd)
+        finally:
+            os.close(fd)
+
     def check(self) -> None:
         """Check that the name still leads to the file that is written.
 

@@ -56,7 +56,10 @@ _WORDS: dict[str, Words] = {
     "config.change": Words(mark("Réglage modifié"), "icon:sliders-horizontal"),
     "human.review": Words(mark("Avis d’une personne"), "icon:thumbs-up"),
     "content.read": Words(mark("Contenu lu"), "icon:lock-keyhole-open"),
-    "content.erase": Words(mark("Contenu effacé"), "icon:eraser"),
+    "content.erase": Words(mark("Effacement de contenus"), "icon:eraser"),
+    "content.erased": Words(
+        mark("Clés de contenus détruites"), "icon:eraser", mark("effacés"), "ok"
+    ),
     "audit.start": Words(mark("Journal démarré"), "icon:book-check"),
     "audit.stop": Words(mark("Journal arrêté"), "icon:book-check"),
     "audit.search": Words(mark("Journal consulté"), "icon:search"),

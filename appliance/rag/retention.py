@@ -1,7 +1,8 @@
-"""What is older than the site keeps leaves the owners' histories; the log says how many.
+"""What is older than the site keeps leaves the owners' histories, and its keys are destroyed.
 
-The record is durable before the deletion is: a worker that is killed in between records the
-same rows once more, and never deletes what no record tells of. Leaves and proofs stay.
+The record is durable and the sealed keys beside the log are destroyed (`audit/erasure.py`)
+before the deletion is: a worker that is killed in between records the same rows once more, and
+never deletes what no record tells of. Leaves and proofs stay.
 """
 
 from pathlib import Path
@@ -13,6 +14,7 @@ from appliance.rag import store
 from appliance.rag.ingest import Tools
 
 ACTOR = "casemate-worker"
+AT_ONCE = 1000  # rows: the recorder overwrites their keys while others wait, some milliseconds
 
 
 async def erase_old(tools: Tools, path: Path) -> int:
@@ -20,14 +22,21 @@ async def erase_old(tools: Tools, path: Path) -> int:
 
     Raises:
         FormatError: The policy cannot be read: nothing is deleted.
-        RecorderError: The recorder did not take the record: nothing is deleted.
+        RecorderError: The recorder did not take the record: nothing is deleted, or no more.
     """
-    months = policy.read(path).retention_months
+    months, total = policy.read(path).retention_months, 0
+    while count := await _erase_some(tools, months):
+        total += count
+    return total
+
+
+async def _erase_some(tools: Tools, months: int) -> int:
     async with tools.pool.connection() as conn:
-        count = await store.erase_content(conn, months)
-        if count:
+        records = await store.erase_content(conn, months, AT_ONCE)
+        if records:
             event = fact(
-                Kind.CONTENT_ERASE, ACTOR, f"erase-{uuid4().hex}", count=count, months=months
-            )
+                Kind.CONTENT_ERASE, ACTOR, f"erase-{uuid4().hex}",
+                count=len(records), months=months, first=min(records), end=max(records) + 1,
+            )  # fmt: skip
             await tools.recorder.append(event)
-    return count
+    return len(records)

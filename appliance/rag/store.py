@@ -300,10 +300,30 @@ def vector_text(vector: Sequence[float]) -> str:
     return "[" + ",".join(f"{value:.6g}" for value in vector) + "]"
 
 
-async def erase_content(conn: AsyncConnection, months: int) -> int:
-    """Delete what is older from the owners' histories; return the number of requests."""
+async def erase_content(conn: AsyncConnection, months: int, limit: int) -> list[int]:
+    """Delete from the owners' histories what is older, up to the first row that stays.
+
+    Returns:
+        The records of the deleted rows, at most `limit`. No row that stays has a record between
+        two of them: other rows that are too old are found by the next call.
+    """
     done = await conn.execute(
-        "DELETE FROM content WHERE at < now() - make_interval(months => %(months)s)",
-        {"months": months},
+        """
+        WITH bound AS (SELECT now() - make_interval(months => %(months)s) AS at),
+        oldest AS (
+          SELECT min(record) AS record FROM content, bound WHERE content.at < bound.at),
+        kept AS (
+          SELECT min(content.record) AS record FROM content, bound, oldest
+           WHERE content.at >= bound.at AND content.record > oldest.record),
+        chosen AS (
+          SELECT content.record FROM content, bound, oldest, kept
+           WHERE content.at < bound.at AND content.record >= oldest.record
+             AND (kept.record IS NULL OR content.record < kept.record)
+           ORDER BY content.record LIMIT %(limit)s)
+        DELETE FROM content USING bound, chosen
+         WHERE content.record = chosen.record AND content.at < bound.at
+        RETURNING content.record
+        """,
+        {"months": months, "limit": limit},
     )
-    return done.rowcount
+    return [record for (record,) in await done.fetchall()]

@@ -156,6 +156,58 @@ def test_a_key_that_was_destroyed_is_said_to_be(keys: SealedKeys, folder: Path) 
     assert keys.read(4) == key(4)
 
 
+@pytest.mark.parametrize(
+    ("first", "end"),
+    [(0, 302), (3, 4), (4, 4), (4, 22), (22, 52), (51, 80), (5, 9), (301, 10_000), (60, 70)],
+)
+def test_the_keys_of_a_range_are_destroyed_and_the_others_stay(
+    keys: SealedKeys, first: int, end: int
+) -> None:
+    inside = [index for index in INDEXES if first <= index < end]
+    assert keys.destroy(first, end) == len(inside)
+    assert keys.destroy(first, end) == 0
+    for index in INDEXES:
+        if index in inside:
+            with pytest.raises(VerificationError, match="destroyed"):
+                keys.read(index)
+        else:
+            assert keys.read(index) == key(index)
+
+
+def test_a_key_that_waits_to_be_written_is_destroyed_too(
+    keys: SealedKeys, folder: Path
+) -> None:
+    keys.add(400, b"the last secret")
+    assert keys.destroy(302, 401) == 1
+    keys.add(401, b"next")
+    keys.write()
+    keys.sync()
+    with pytest.raises(VerificationError, match="destroyed"):
+        keys.read(400)
+    assert keys.read(401) == b"next"
+    assert all(b"the last secret" not in path.read_bytes() for path in folder.iterdir())
+
+
+def test_what_was_destroyed_stays_so_after_a_start(keys: SealedKeys, folder: Path) -> None:
+    keys.destroy(0, 81)
+    again = SealedKeys(folder, SIZE)
+    again.recover(302)
+    for index in INDEXES[:-2]:
+        with pytest.raises(VerificationError, match="destroyed"):
+            again.read(index)
+    assert again.read(300) == key(300)
+    again.files.close()
+
+
+def test_a_destruction_is_durable(keys: SealedKeys, monkeypatch: pytest.MonkeyPatch) -> None:
+    synced: list[int] = []
+    monkeypatch.setattr(os, "fdatasync", synced.append)
+    keys.destroy(4, 22)
+    assert len(synced) == 1
+    keys.destroy(50, 52)  # in two segments
+    assert len(synced) == 3
+
+
 @pytest.mark.parametrize("text", [b"k", b"k" * 256])
 def test_a_slot_has_one_size(text: bytes) -> None:
     slot = sealed.encode(2**40, text)

@@ -214,3 +214,17 @@ def test_no_room_for_the_next_segment_leaves_the_current_one_usable(
     assert files.wants_next
     files.write(b"y")
     files.sync()
+
+
+def test_what_was_written_is_replaced_in_place(files: Segments, folder: Path) -> None:
+    files.write(b"one two")
+    files.overwrite(0, b"TWO", len(HEAD) + 4)
+    assert (folder / "0000000000000000").read_bytes().startswith(HEAD + b"one TWO\0")
+    files.write(b" three")
+    assert files.read(0).startswith(HEAD + b"one TWO three\0")
+
+
+def test_what_is_replaced_is_no_link(files: Segments, folder: Path) -> None:
+    (folder / "0000000000000007").symlink_to(folder / "0000000000000000")
+    with pytest.raises(OSError, match="symbolic links"):
+        files.overwrite(7, b"x", 0)

@@ -45,7 +45,7 @@ class Load:
 
     origin: str
     key: str
-    acknowledged: dict[int, str] = field(default_factory=dict)  # index -> leaf hash
+    acknowledged: list[tuple[int, str]] = field(default_factory=list)  # index, leaf hash
     statuses: Counter[str] = field(default_factory=Counter)
     upstream: int = 0
     over: bool = False
@@ -68,7 +68,7 @@ class Load:
             return False
         receipt = _receipt(text) if answer.status == 200 else None
         if receipt:
-            self.acknowledged[receipt["index"]] = receipt["leaf"]
+            self.acknowledged.append((receipt["index"], receipt["leaf"]))
         return receipt is not None
 
     async def run(self) -> None:
@@ -319,9 +319,9 @@ def report(
 def check(load: Load, found: list[bytes]) -> None:
     """Compare what clients and engine saw with the log."""
     assert load.acknowledged
-    for index, leaf in load.acknowledged.items():
-        digest = hashlib.sha256(b"\0" + found[index]).digest()
-        assert base64.b64encode(digest).decode() == leaf, f"record {index}"
+    hashes = [hashlib.sha256(b"\0" + leaf).digest() for leaf in found]
+    there = {(index, base64.b64encode(h).decode()) for index, h in enumerate(hashes)}
+    assert [one for one in load.acknowledged if one not in there] == []
     events = [json.loads(leaf)["event"] for leaf in found]
     begun = Counter(e["request"] for e in events if e["type"].endswith("llm.request.v1"))
     ended = Counter(e["request"] for e in events if is_terminal(e["type"]))
