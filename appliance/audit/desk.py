@@ -31,7 +31,7 @@ from appliance.audit.event import (
     event_type,
     type_of,
 )
-from appliance.audit.frame import Answer, Append, Attach, Question, Read, Request, Unseal
+from appliance.audit.frame import Answer, Append, Attach, Prove, Question, Read, Request, Unseal
 from appliance.audit.peer import Peer
 from appliance.audit.precedence import Level, UnavailableError, level_of
 from appliance.audit.publisher import Publisher
@@ -176,7 +176,7 @@ class Desk:
 
     def _check_question(self, uid: int, question: Question) -> None:
         words = self._settings.clients.get(uid)
-        needed = {Read: READ, Unseal: SEALED}.get(type(question))
+        needed = {Read: READ, Prove: READ, Unseal: SEALED}.get(type(question))
         if words is None or (needed and not {needed, ANY} & words):
             raise PeerError(f"user id {uid} may not ask this")
 

@@ -120,7 +120,8 @@ def test_each_user_id_writes_the_types_of_the_table(
     ("words", "question", "code"),
     [
         (set(), Status(1), ""),
-        (set(), Prove(0, 1), ""),
+        (set(), Prove(0, 1), "CM-JRN-05"),  # a proof comes with its leaf
+        ({"read"}, Prove(0, 1), ""),
         (set(), Read(1, 1, 0), "CM-JRN-05"),
         ({"read"}, Read(1, 1, 0), ""),
         ({"*"}, Read(1, 1, 0), ""),

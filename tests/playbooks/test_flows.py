@@ -11,6 +11,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 ROLES = Path(__file__).parents[2] / "playbooks" / "roles"
 FILTER = ROLES / "nftables"
+SITE = Path(__file__).parents[2] / "appliance" / "site"
 FLOWS: list[dict[str, Any]] = yaml.safe_load((FILTER / "vars" / "main.yml").read_text())[
     "__nftables_flows"
 ]
@@ -106,3 +107,15 @@ def test_a_unit_has_a_declared_flow_or_no_network(unit: str) -> None:
 def test_the_rules_hold_no_word_that_a_template_left_empty() -> None:
     assert "None" not in rules(OPEN, ["192.0.2.9"])
     assert "{ }" not in rules(CLOSED, [])
+
+
+def test_what_keycloak_believes_comes_from_the_front_alone() -> None:
+    trusted = "127.0.0.2"
+    text = rules(OPEN, [])
+    to_keycloak = [line for line in text.splitlines() if "dport { 8080 }" in line]
+    believed = [line for line in to_keycloak if f"ip saddr {trusted} " in line]
+    assert [line.split()[:4] for line in believed] == [["meta", "skuid", "{", "haproxy"]]
+    assert all("ip saddr 127.0.0.1 " in line for line in to_keycloak if line not in believed)
+    front = (SITE / "templates" / "haproxy.cfg.j2").read_text()
+    assert f"source {trusted}" in front
+    assert f'"proxy-trusted-addresses={trusted}"' in (SITE / "keycloak.py").read_text()

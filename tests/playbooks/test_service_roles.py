@@ -45,7 +45,11 @@ GIVEN: dict[str, dict[str, Any]] = {
     },
     "recorder": {"recorder_origin": "casemate.test/log", "recorder_time_zone": "Europe/Paris"},
     "site_apply": {},
-    "vllm": {"vllm_release_dir": "/release", "vllm_models": MODELS_OF_SITE},
+    "vllm": {
+        "vllm_release_dir": "/release",
+        "vllm_models": MODELS_OF_SITE,
+        "__vllm_compiled": False,
+    },
     "worker": {"worker_domain": "casemate.test"},
 }
 WRITTEN = [
@@ -79,6 +83,7 @@ CONTRACT = {  # user to its id; a volume outlives the system that named its owne
     "casemate-console-clients": 902,
     "casemate-engine-clients": 903,
     "casemate-objects": 904,
+    "casemate-gpu": 905,
 }
 
 
@@ -179,6 +184,7 @@ def test_a_unit_is_held_in(unit: str) -> None:
         "ProtectHome=yes",
         "PrivateTmp=yes",
         "RestrictNamespaces=yes",
+        "LimitCORE=0",  # a dump holds questions and keys
         "SystemCallFilter=@system-service",
         "SystemCallArchitectures=native",
     ):
@@ -203,6 +209,12 @@ def test_what_has_a_network_has_the_loopback_alone() -> None:
         assert ("PrivateNetwork=yes" in text) != (
             "IPAddressDeny=any\nIPAddressAllow=localhost\n" in text
         ), unit
+
+
+def test_what_asks_keycloak_cannot_stand_in_its_place() -> None:
+    binds = {unit for unit, text in UNITS.items() if "SocketBindDeny=any\n" not in text}
+    without_network = {unit for unit, text in UNITS.items() if "PrivateNetwork=yes\n" in text}
+    assert binds - without_network == {"casemate-keycloak.service"}
 
 
 def test_the_reader_of_peer_credentials_sees_users_as_they_are() -> None:
