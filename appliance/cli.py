@@ -30,7 +30,7 @@ DOMAINS = {  # command -> where it is: a Typer, a function,
     "service": ("gateway", "service"), "site": ("site", "site"), "smoke": ("site", "smoke"),
     "worker": ("rag", "worker_app"), "install": ("install", "install"),
     "preflight": ("install", "preflight"), "egress-proof": ("install", "egress_proof"),
-    "report": ("install", "report"),
+    "report": ("install", "report"), "checklist": ("install", "checklist"),
 }  # fmt: skip
 
 

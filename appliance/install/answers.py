@@ -15,6 +15,10 @@ from appliance.errors import ApplianceError
 
 HOST = r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?(\.[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?)+"
 ADDRESS = r"[0-9]{1,3}(\.[0-9]{1,3}){3}"
+SSH_KEY = (  # without options: Ed25519 or ECDSA, also those of a security key
+    r"(ssh-ed25519|sk-ssh-ed25519@openssh\.com|ecdsa-sha2-nistp(256|384|521)) [A-Za-z0-9+/=]+"
+    r"( [\w.@+-]+)?"
+)
 Ask = Callable[[str, str, str], str]  # a question in French, in English, its default
 
 
@@ -46,11 +50,21 @@ def _network(text: str) -> str:
     return text
 
 
+def _own_login(text: str) -> str:
+    if text == "root" or text.startswith("casemate"):
+        raise ValueError("un nom de personne / a person's name")
+    return text
+
+
 Words = Annotated[str, Field(min_length=1, max_length=80), AfterValidator(_printable)]
 HostName = Annotated[str, Field(max_length=253), AfterValidator(_host)]
 Network = Annotated[str, AfterValidator(_network)]
 Interface = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9._-]{0,14}\z")]
 TimeZone = Annotated[str, Field(pattern=r"^[A-Z][A-Za-z0-9+_-]*(/[A-Z][A-Za-z0-9+_-]*){0,2}\z")]
+
+
+Login = Annotated[str, Field(pattern=r"^[a-z][a-z0-9-]{1,30}\z"), AfterValidator(_own_login)]
+PublicKey = Annotated[str, Field(pattern=rf"^{SSH_KEY}\z")]
 
 
 class _Strict(BaseModel):
@@ -88,6 +102,17 @@ class Served(_Strict):
     name: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9._-]{0,63}\z")]
     context: Annotated[int, Field(ge=64, le=1_048_576)]  # tokens
     memory: Annotated[int, Field(ge=1, le=1024)] = 1  # GiB of the key-value cache, cpu only
+    cards: tuple[Annotated[int, Field(ge=0, le=15)], ...] | None = None  # by bus, gpu only
+    share: Annotated[int, Field(ge=1, le=95)] | None = None  # percent of their memory
+
+
+class Person(_Strict):
+    """Someone who logs in at the rack. Password and second factor are typed there."""
+
+    login: Login
+    name: Words
+    rights: Literal["none", "operate", "administer"] = "none"
+    ssh_keys: tuple[PublicKey, ...] = ()  # none: at the rack alone
 
 
 class Override(_Strict):
@@ -147,6 +172,9 @@ class Answers(_Strict):
 
     models: tuple[Served, ...] = ()
     """Models that vLLM serves; the embedding model of the release when none is named."""
+
+    people: tuple[Person, ...] = ()
+    """Who logs in at the rack, each with a second factor."""
 
     media: tuple[Medium, ...] = ()
     """The media as they were handed over."""

@@ -19,6 +19,7 @@ from appliance.bundle.store import Store
 from appliance.bundle.trust import spelled
 from appliance.bundle.verify import Machine, Site, prove
 from appliance.errors import FormatError
+from appliance.install.boxes import Brought
 from appliance.install.phases import Release
 from appliance.install.places import Places
 from appliance.install.report import Mark
@@ -46,15 +47,7 @@ class OnMedia:
 
     def __init__(self, store: Store, media: Media, fingerprint: str, say: Say) -> None:
         self._store, self._media, self._fingerprint, self._say = store, media, fingerprint, say
-        try:
-            manifest = Manifest.parse(media.manifest)
-        except FormatError as exc:
-            raise BundleError(
-                "CM-INS-01",
-                "Le manifeste de la livraison est illisible.",
-                "The manifest of the bundle cannot be read.",
-            ) from exc
-        self._manifest = manifest
+        self._manifest = manifest = _parsed(media)
         self.release = _release(manifest, hashlib.sha256(media.manifest).hexdigest())
         self.created = manifest.created
         self.size = need(store, manifest, store.chunks()).space
@@ -159,6 +152,32 @@ def open_bundle(
     if not media:
         return InStore(store)
     return OnMedia(store, open_media(list(media)), fingerprint, say)
+
+
+def described(media: Sequence[Path]) -> Brought:
+    """Return what media say of themselves. Nothing of it is proved.
+
+    Raises:
+        BundleError: The folders are no bundle.
+    """
+    opened = open_media(list(media))
+    manifest = _parsed(opened)
+    return Brought(
+        version=manifest.version, release_seq=manifest.release_seq, created=manifest.created,
+        manifest=hashlib.sha256(opened.manifest).hexdigest(),
+        size=sum(manifest.chunks().values()), media=opened.count(),
+    )  # fmt: skip
+
+
+def _parsed(media: Media) -> Manifest:
+    try:
+        return Manifest.parse(media.manifest)
+    except FormatError as exc:
+        raise BundleError(
+            "CM-INS-01",
+            "Le manifeste de la livraison est illisible.",
+            "The manifest of the bundle cannot be read.",
+        ) from exc
 
 
 def is_pinned(places: Places) -> bool:

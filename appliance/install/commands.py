@@ -1,4 +1,4 @@
-"""Command line of the installation: `casemate install`, `preflight`, `egress-proof`, `report`.
+"""Command line: `casemate install`, `checklist`, `preflight`, `egress-proof`, `report`.
 
 Exit codes: 0 done, 1 refused or stopped, 2 wrong usage, 3 a medium or chunk is missing or
 damaged, 4 not trusted, 70 a defect.
@@ -7,6 +7,7 @@ damaged, 4 not trusted, 70 a defect.
 import json
 import os
 import time
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated
 
@@ -15,18 +16,19 @@ import typer
 
 from appliance.errors import ApplianceError
 from appliance.install import answers as asked
-from appliance.install import inventory, seal, telephone
-from appliance.install.carried import created_last, is_pinned, open_bundle
+from appliance.install import seal, telephone
+from appliance.install.carried import created_last, described, is_pinned, open_bundle
+from appliance.install.checklist import markdown, sheet
 from appliance.install.explain import explained
 from appliance.install.installing import Wish
 from appliance.install.installing import install as run_install
 from appliance.install.machine import observe
-from appliance.install.phases import Release
 from appliance.install.places import Places
 from appliance.install.preflight import Check, Level, checks
 from appliance.install.report import Facts
 from appliance.install.screen import Language, checked, spoken, total
 from appliance.install.verbs import measure
+from appliance.printing.typeset import Template, typeset
 
 EXIT_FOUND = 1  # a measure found what must not be
 FINGERPRINT = (
@@ -56,7 +58,6 @@ def install(  # noqa: PLR0913 - one option for each thing that an engineer may b
     root_fingerprint: Annotated[
         str, typer.Option(help="Of the root of trust, from the sheet that came another way.")
     ] = "",
-    checklist: Annotated[bool, typer.Option(help="Print the checklist only.")] = False,
     explain: Annotated[str, typer.Option(help="Say what a dictated code stands for.")] = "",
     playbooks: Annotated[
         Path, typer.Option(help="For --explain: those of the release.")
@@ -68,9 +69,6 @@ def install(  # noqa: PLR0913 - one option for each thing that an engineer may b
     """Verify, import, install, prove, report. Started again, it goes on where it stopped."""
     if explain:
         typer.echo("\n".join(explained(telephone.parse(explain), playbooks)) or "?")
-        return
-    if checklist:
-        typer.echo(_checklist(answers))
         return
     os.umask(0o022)  # whatever the engineer's: services pass through folders made here
     places, began = Places(root.resolve()), time.monotonic()
@@ -92,6 +90,33 @@ def install(  # noqa: PLR0913 - one option for each thing that an engineer may b
     else:
         typer.echo(total(changed, seconds, language))
         typer.echo(str(places.reports / "report.pdf"))
+
+
+def checklist(  # noqa: PLR0913 - one option for each thing that the sheet may say
+    inventory: Annotated[
+        Path, typer.Option("--inventory", "--answers", help="Answers of the site, in TOML.")
+    ],
+    medium: Medium = None,
+    *,
+    out: Annotated[
+        Path | None, typer.Option(help="File to write: .pdf or .md; else Markdown is printed.")
+    ] = None,
+    as_of: Annotated[datetime | None, typer.Option(formats=["%Y-%m-%d"])] = None,
+    language: Lang = Language.FR,
+    as_json: AsJson = False,
+) -> None:
+    """Print what the engineer must have before travelling, and do at the rack."""
+    given = asked.check(asked.read_answers(_answers_text(inventory)))
+    brought = described(medium) if medium else None
+    shown = sheet(given, brought, (as_of or datetime.now(UTC)).date(), language)
+    if as_json:
+        typer.echo(json.dumps(shown))
+    elif out is None:
+        typer.echo(markdown(shown).decode(), nl=False)
+    elif out.suffix == ".pdf":
+        out.write_bytes(typeset(Template.of("appliance.install", "checklist.typ"), shown))
+    else:
+        out.write_bytes(markdown(shown))
 
 
 def preflight(
@@ -179,6 +204,13 @@ def _say(line: str) -> None:
     typer.echo(line, err=True)
 
 
+def _answers_text(path: Path) -> str:
+    try:
+        return path.read_text("utf-8")
+    except (OSError, UnicodeDecodeError) as exc:
+        raise asked.AnswersError(f"{path} : {exc}") from exc
+
+
 def _asking(language: Language) -> "asked.Ask":
     def ask(french: str, english: str, default: str) -> str:
         answer: str = typer.prompt(
@@ -187,14 +219,6 @@ def _asking(language: Language) -> "asked.Ask":
         return answer
 
     return ask
-
-
-def _checklist(answers: Path | None) -> str:
-    if answers is None:
-        raise asked.AnswersError("--checklist --answers FILE.toml")
-    given = asked.check(asked.read_answers(answers.read_text("utf-8")))
-    nothing = Release(version="", release_seq=1, manifest="")
-    return inventory.checklist(inventory.variables(given, nothing, given.site_toml or ""))
 
 
 def _egress_words(attempts: int, language: Language, *, caught: bool) -> str:

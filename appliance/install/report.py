@@ -9,10 +9,10 @@ from collections.abc import Iterable, Mapping
 from typing import Any, Self
 
 import msgspec
-from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from appliance.errors import FormatError
 from appliance.install.chain import OWN_FIELDS
+from appliance.install.markdown import rendered
 from appliance.install.phases import BY_NAME, Release
 from appliance.install.preflight import Check, Level, Override
 
@@ -28,7 +28,6 @@ WORDS = {
 }  # fmt: skip
 
 _CHANGED = "changed"
-_ESCAPED = str.maketrans({mark: f"\\{mark}" for mark in "\\`*_[]<>#|~"})
 
 
 class _Strict(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -189,17 +188,6 @@ def not_measured(profile: str, checks: Iterable[Check], egress: Iterable[Canary]
     return found
 
 
-_TEMPLATES = Environment(
-    loader=PackageLoader("appliance.install"),
-    undefined=StrictUndefined,
-    autoescape=False,  # noqa: S701 - Markdown: each value passes the filter `md`
-    keep_trailing_newline=True,
-    trim_blocks=True,
-    lstrip_blocks=True,
-)
-_TEMPLATES.filters["md"] = lambda value: str(value).translate(_ESCAPED)
-
-
 def page(facts: Facts, digest: str) -> bytes:
     """Return the report in Markdown.
 
@@ -207,7 +195,5 @@ def page(facts: Facts, digest: str) -> bytes:
         facts: Of the installation.
         digest: SHA-256 of the bytes of the facts, hex: ties the page to them.
     """
-    rendered = _TEMPLATES.get_template("report.md.j2").render(
-        facts=facts, digest=digest, words=WORDS, total=sum(lap.seconds for lap in facts.laps)
-    )
-    return rendered.encode()
+    total = sum(lap.seconds for lap in facts.laps)
+    return rendered("report.md.j2", facts=facts, digest=digest, words=WORDS, total=total)

@@ -37,6 +37,39 @@ def test_a_whole_file_is_taken() -> None:
     assert answers.media[0].scanned == "non déclaré"
 
 
+KEY = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIA== c.vasseur@poste-12"
+
+
+def person(**changes: object) -> dict[str, object]:
+    """Return answers that name one person."""
+    named = {"login": "vasseur", "name": "C. Vasseur", "ssh_keys": [KEY], **changes}
+    return {**GIVEN, "people": [named]}
+
+
+def test_a_person_has_no_right_that_is_not_given() -> None:
+    (found,) = check(person()).people
+    assert (found.login, found.rights, found.ssh_keys) == ("vasseur", "none", (KEY,))
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        pytest.param("login", "root", id="root"),
+        pytest.param("login", "casemate-secours", id="an account of ours"),
+        pytest.param("login", "Vasseur", id="capitals"),
+        pytest.param("login", "v\nroot", id="two lines"),
+        pytest.param("rights", "all", id="rights"),
+        pytest.param("ssh_keys", [f'command="sh" {KEY}'], id="a key with an order"),
+        pytest.param("ssh_keys", [f"{KEY}\nssh-ed25519 AAAA"], id="two keys in one"),
+        pytest.param("ssh_keys", ["ssh-rsa AAAAB3NzaC1yc2E= x"], id="an old algorithm"),
+        pytest.param("password", "aube-7-pignon-vert", id="a password"),
+    ],
+)
+def test_a_person_that_the_machine_would_not_take_is_refused(name: str, value: object) -> None:
+    with pytest.raises(AnswersError, match=name):
+        check(person(**{name: value}))
+
+
 def test_a_straight_apostrophe_becomes_a_french_one() -> None:
     assert check(GIVEN).site_name == "Atelier d’essai"
 

@@ -15,6 +15,7 @@ from appliance.install import commands, installing, seal
 from appliance.install.phases import PHASES
 from appliance.install.telephone import Fault, code
 from appliance.install.work import Work
+from tests.bundle.bundles import build
 from tests.install.conftest import READY
 from tests.install.stage import CANARY, GIVEN, RELEASE, SCRIPT, Stage, task
 from tests.install.test_installing import BROKEN, DATA, TOML
@@ -39,7 +40,8 @@ def cli(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> Cli:
     (stage.folder / "answers.toml").write_text(TOML)
 
     def run(*words: str, text: str = "") -> Result:
-        here = ["--root", str(stage.places.root)] if words[0] != "report" else []
+        rootless = words[0] in {"report", "checklist"}
+        here = [] if rootless else ["--root", str(stage.places.root)]
         return CliRunner().invoke(app, [*words, *here], input=text)
 
     return run
@@ -112,9 +114,37 @@ def test_the_exit_code_of_the_bundle_is_that_of_the_command(
 
 
 def test_the_checklist_is_printed_without_touching_the_machine(stage: Stage, cli: Cli) -> None:
-    done = cli("install", "--checklist", "--answers", str(stage.folder / "answers.toml"))
-    assert done.stdout.startswith("# Liste de contrôle — Atelier d’essai")
+    answers = str(stage.folder / "answers.toml")
+    done = cli("checklist", "--inventory", answers)
+    assert done.stdout.startswith("# Liste de contrôle de l’installation — Atelier d’essai")
     assert not stage.places.install.exists()
+    english = cli("checklist", "--answers", answers, "--language", "en", "--json")
+    assert json.loads(english.stdout)["title"] == "Checklist of the installation"
+
+
+@pytest.mark.parametrize(("name", "first"), [("c.pdf", b"%PDF-"), ("c.md", b"# Liste")])
+def test_the_checklist_is_written_as_its_file_is_named(
+    stage: Stage, cli: Cli, name: str, first: bytes
+) -> None:
+    words = ["--inventory", str(stage.folder / "answers.toml"), "--as-of", "2026-11-23"]
+    made = []
+    for _ in range(2):
+        assert cli("checklist", *words, "--out", str(stage.folder / name)).exit_code == 0
+        made.append((stage.folder / name).read_bytes())
+    assert made[0].startswith(first)
+    assert made[0] == made[1]
+
+
+def test_the_checklist_says_what_the_media_hold(stage: Stage, cli: Cli, tmp_path: Path) -> None:
+    medium = tmp_path / "casemate-1.4.0"
+    medium.mkdir()
+    build(medium)
+    answers = str(stage.folder / "answers.toml")
+    done = cli("checklist", "--inventory", answers, "--medium", str(medium))
+    assert "| Lot | Casemate 1.4.0, livraison n° 7, fabriqué le" in done.stdout
+    (medium / "manifest.json").write_text("{}")
+    refused = cli("checklist", "--inventory", answers, "--medium", str(medium))
+    assert isinstance(refused.exception, ApplianceError)
 
 
 def test_a_dictated_code_is_explained(stage: Stage, cli: Cli) -> None:

@@ -1,8 +1,7 @@
 import json
 
 from appliance.install.answers import check
-from appliance.install.inventory import checklist, inventory, variables
-from appliance.install.phases import PHASES
+from appliance.install.inventory import inventory, variables
 from tests.install.stage import GIVEN, RELEASE
 
 SITE = "/etc/casemate/site.toml"
@@ -34,6 +33,11 @@ def test_the_models_that_are_named_are_served_and_no_others() -> None:
     chat = {"instance": "chat", "kind": "chat", "id": "folder", "name": "mistral"}
     values = variables(check({**GIVEN, "models": [{**chat, "context": 2048}]}), RELEASE, SITE)
     assert values["casemate_models"] == [{**chat, "context": 2048, "memory": 1}]
+    placed = {"cards": [0, 1], "share": 70}
+    values = variables(
+        check({**GIVEN, "models": [{**chat, "context": 64, **placed}]}), RELEASE, SITE
+    )
+    assert values["casemate_models"] == [{**chat, "context": 64, "memory": 1, **placed}]
     assert "casemate_models" not in variables(check(GIVEN), RELEASE, SITE), (
         "those of the playbooks stay"
     )
@@ -48,15 +52,13 @@ def test_the_playbooks_hear_who_answers_for_a_check_and_when_the_bundle_was_made
     ]
 
 
+def test_people_are_named_without_a_password() -> None:
+    wish = {"people": [{"login": "vasseur", "name": "C. Vasseur", "rights": "administer"}]}
+    assert variables(check({**GIVEN, **wish}), RELEASE, SITE)["casemate_people"] == [
+        {"login": "vasseur", "name": "C. Vasseur", "rights": "administer", "ssh_keys": []}
+    ]
+
+
 def test_the_same_answers_give_the_same_bytes() -> None:
     values = variables(check(GIVEN), RELEASE, SITE)
     assert inventory(values, "python") == inventory(dict(values), "python")
-
-
-def test_the_checklist_names_the_site_and_each_phase() -> None:
-    text = checklist(variables(check(GIVEN), RELEASE, SITE))
-    assert text.startswith("# Liste de contrôle — Atelier d’essai\n")
-    assert "nom connu des postes : casemate.site.internal" in text
-    for phase in PHASES:
-        may = "oui" if phase.power_off else "non"
-        assert f"| {phase.number}. {phase.french} | {phase.expected} s | {may} | |" in text
