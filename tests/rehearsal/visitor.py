@@ -81,7 +81,7 @@ async def visit(work: dict[str, Any]) -> Visit:
         found.seen["source"] = WORD in link
         found.done("open the source")
         key = await application_key(visitor)
-        found.seen["stream"], index = await stream(visitor, key)
+        found.seen["stream"], index = await stream(visitor, key, work["collection"])
         found.done("stream of the model")
         streamed = await visitor.download(f"/journal/{index}/recu")
     folder = Path(work["folder"])
@@ -110,11 +110,12 @@ async def application_key(visitor: Visitor) -> str:
     return (await visitor.post(form.action, fields | {"nom": "repetition"})).text(KEY)
 
 
-async def stream(visitor: Visitor, key: str) -> tuple[dict[str, int], int]:
+async def stream(visitor: Visitor, key: str, collection: str) -> tuple[dict[str, int], int]:
     """Have the model write through the gateway; return what was counted, and the record."""
     body = {
-        "model": MODEL, "messages": [{"role": "user", "content": "Écris une phrase."}],
+        "model": MODEL, "messages": [{"role": "user", "content": QUESTION}],
         "max_tokens": TOKENS, "stream": True, "stream_options": {"include_usage": True},
+        "casemate": {"collections": [collection]},
     }  # fmt: skip
     headers = {"Authorization": f"Bearer {key}"}
     pieces = 0
@@ -157,7 +158,7 @@ def elsewhere(folder: Path, receipt: bytes, key: str) -> str:
 def main() -> None:
     work = json.loads(Path(sys.argv[1]).read_text("utf-8"))
     found = asyncio.run(visit(work))
-    print(json.dumps({"seconds": found.seconds, "seen": found.seen}, ensure_ascii=False))
+    print(json.dumps({"steps": found.seconds, "seen": found.seen}, ensure_ascii=False))
 
 
 if __name__ == "__main__":
