@@ -26,7 +26,7 @@ def test_verification_asks_every_role_of_the_site_with_the_same_values() -> None
         {
             "role": task["ansible.builtin.import_role"]["name"],
             "tags": task["tags"],
-            **({"vars": task["vars"]} if "vars" in task else {}),
+            **{key: task[key] for key in ("vars", "when") if key in task},
         }
         for task in read("verify.yml")[0]["tasks"]
         if task["ansible.builtin.import_role"]["tasks_from"] == "verify.yml"
@@ -45,9 +45,12 @@ def test_every_role_is_played_and_carries_its_name_as_tag() -> None:
         pytest.param("release", "apt_repository", id="packages are part of the release"),
         pytest.param("base_system", "apt_repository", id="no service starts when installed"),
         pytest.param("apt_repository", "time_sync", id="the clock's follower is a package"),
+        pytest.param("apt_repository", "gpu", id="the driver is packages of the release"),
+        pytest.param("gpu", "vllm", id="model servers find device nodes"),
         pytest.param("pki", "haproxy", id="fronts have certificates"),
         pytest.param("haproxy", "nftables", id="a rule names the front's user"),
         pytest.param("nftables", "hardening", id="hardening is last"),
+        pytest.param("recorder", "local_access", id="logins are recorded"),
     ],
 )
 def test_the_order_of_roles_that_binds(before: str, after: str) -> None:

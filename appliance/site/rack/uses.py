@@ -23,7 +23,7 @@ WAITING = Path("/var/lib/casemate/access")
 USED = "used"  # file: the seal of the sealed account is broken
 NAME = "rack"  # under which the recorder knows this client
 PATIENCE = 3.0  # seconds that a login waits for the recorder
-BEHIND = {"sudo", "sudo-i"}  # services of PAM whose user is the one that is become
+BEHIND = {"sudo", "sudo-i", "su", "su-l"}  # their user is the one that somebody becomes
 TEXT = 200  # characters of a field, as events have them
 
 
@@ -33,7 +33,7 @@ def opened(session: Mapping[str, str]) -> Fact:
     user = session.get("PAM_USER", "")
     person = session.get("PAM_RUSER", "") if service in BEHIND else user
     said = {
-        "way": "break-glass" if person == BREAK_GLASS else "rack",
+        "way": "break-glass" if BREAK_GLASS in {person, user} else "rack",
         "service": service,
         "user": user,
         "terminal": session.get("PAM_TTY", ""),

@@ -69,6 +69,11 @@ def test_behind_sudo_the_person_is_who_asked_not_who_they_become() -> None:
     assert is_break_glass(event)
 
 
+def test_whoever_becomes_the_sealed_account_breaks_its_seal() -> None:
+    event = opened({"PAM_SERVICE": "su", "PAM_USER": BREAK_GLASS, "PAM_RUSER": "root"})
+    assert (event.actor, is_break_glass(event)) == ("local:root", True)
+
+
 def test_the_sealed_account_is_told_from_named_people() -> None:
     assert is_break_glass(opened(RESCUE))
     assert not is_break_glass(opened(LOGIN))
