@@ -7,9 +7,11 @@ of its facts, and its letters come with the typesetter.
 import json
 import subprocess
 import sys
+import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib.resources import files
+from pathlib import Path
 from typing import Self
 
 from appliance.errors import ApplianceError
@@ -49,16 +51,19 @@ def typeset(template: Template, facts: Mapping[str, object]) -> bytes:
         PrintingError: The template and the facts do not fit, or the bounds were reached.
     """
     frame = Template.of("appliance.printing", FRAME)
-    order = {
-        "files": {FRAME: frame.text, template.name: template.text},
-        "main": template.name,
-        "facts": shaped(facts),
-    }
+    written = {FRAME: frame.text, template.name: template.text,
+               "facts.json": json.dumps(shaped(facts))}  # fmt: skip
+    with tempfile.TemporaryDirectory(prefix="casemate-") as folder:
+        for name, text in written.items():
+            (Path(folder) / name).write_text(text, "utf-8")
+        return _pressed(Path(folder), template.name)
+
+
+def _pressed(folder: Path, main: str) -> bytes:
     try:
         done = subprocess.run(
-            [sys.executable, "-I", "-m", "appliance.printing.press"],
-            input=json.dumps(order).encode(), capture_output=True, check=True,
-            timeout=PATIENCE,
+            [sys.executable, "-I", "-m", "appliance.printing.press", str(folder / main)],
+            stdin=subprocess.DEVNULL, capture_output=True, check=True, timeout=PATIENCE,
             env={"LC_ALL": "C.UTF-8", "PATH": "/usr/bin:/bin", "RAYON_NUM_THREADS": "1"},
         )  # fmt: skip
     except subprocess.CalledProcessError as exc:

@@ -1,5 +1,8 @@
+import json
 import re
 import sys
+from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 from typst import TypstError
@@ -10,8 +13,19 @@ from appliance.printing.press import pressed
 HEAD = '#set document(title: "t", date: datetime(year: 2026, month: 11, day: 23))\n= t\n'
 
 
-def press(text: str, facts: object = None) -> bytes:
-    return pressed({"files": {"main.typ": HEAD + text}, "main": "main.typ", "facts": facts})
+Press = Callable[..., bytes]
+
+
+@pytest.fixture
+def press(tmp_path: Path) -> Press:
+    """Set a text, with facts beside it."""
+
+    def run(text: str, facts: object = None) -> bytes:
+        (tmp_path / "main.typ").write_text(text, "utf-8")
+        (tmp_path / "facts.json").write_text(json.dumps(facts), "utf-8")
+        return pressed(tmp_path / "main.typ")
+
+    return run
 
 
 def test_a_document_is_tagged_archived_and_ends_with_a_line() -> None:
@@ -23,9 +37,9 @@ def test_a_document_is_tagged_archived_and_ends_with_a_line() -> None:
     assert b"pdfuaid:part" in made
 
 
-def test_values_are_never_markup() -> None:
+def test_values_are_never_markup(press: Press) -> None:
     hostile = '#panic("out") *bold* $x$ #read("/etc/passwd")'
-    assert press('#json("facts.json")', hostile).startswith(b"%PDF")
+    assert press(HEAD + '#json("facts.json")', hostile).startswith(b"%PDF")
 
 
 @pytest.mark.parametrize(
@@ -37,22 +51,22 @@ def test_values_are_never_markup() -> None:
         pytest.param('#image(bytes("x"), alt: "x")', id="no image"),
     ],
 )
-def test_a_template_reaches_nothing_outside_its_folder(text: str) -> None:
+def test_a_template_reaches_nothing_outside_its_folder(press: Press, text: str) -> None:
     with pytest.raises(TypstError):
-        press(text)
+        press(HEAD + text)
 
 
-def test_a_font_that_is_not_there_is_a_refusal_not_a_guess() -> None:
+def test_a_font_that_is_not_there_is_a_refusal_not_a_guess(press: Press) -> None:
     with pytest.raises(ValueError, match="font"):
-        press('#set text(font: "Nowhere Sans")\nx')
+        press(HEAD + '#set text(font: "Nowhere Sans")\nx')
 
 
-def test_a_document_without_a_date_is_refused() -> None:
+def test_a_document_without_a_date_is_refused(press: Press) -> None:
     with pytest.raises(TypstError):
-        pressed({"files": {"m.typ": "= x"}, "main": "m.typ", "facts": None})
+        press("= x")
 
 
-def test_every_letter_that_is_let_through_has_a_shape() -> None:
+def test_every_letter_that_is_let_through_has_a_shape(press: Press) -> None:
     every = "".join(
         chr(c)
         for c in range(sys.maxunicode)
@@ -62,4 +76,4 @@ def test_every_letter_that_is_let_through_has_a_shape() -> None:
     assert len(text) > 2000
     assert shaped(text) == text
     words = " ".join(re.findall(".{1,40}", text))
-    assert press('#json("facts.json")', words).startswith(b"%PDF")
+    assert press(HEAD + '#json("facts.json")', words).startswith(b"%PDF")

@@ -1,4 +1,6 @@
+import tempfile
 import time
+from pathlib import Path
 
 import pypdfium2  # type: ignore[import-untyped]
 import pytest
@@ -51,12 +53,16 @@ def test_facts_that_do_not_fit_are_refused_with_what_the_typesetter_says() -> No
         typeset(Template("main.typ", BODY), {"title": "x"})
 
 
-def test_a_template_that_never_ends_is_stopped(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_template_that_never_ends_is_stopped_and_leaves_nothing(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
     monkeypatch.setattr(module, "PATIENCE", 1.0)
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
     began = time.monotonic()
     with pytest.raises(PrintingError, match="1 s"):
         made("#for a in range(100000) { for b in range(100000) {} }")
     assert time.monotonic() - began < 10
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_a_template_that_asks_for_all_memory_is_stopped() -> None:
