@@ -24,8 +24,9 @@ from tests.bundle.payloads import Package
 CODENAME = own_codename(Path("/etc/os-release").read_text())
 KEY = ArchiveKey.from_seed(b"a" * 32, 1_795_000_000)
 PACKAGES = [
-    Package("one", "2:1.0-1", "two (>= 1), three | four"), Package("two", "1.5"),
-    Package("three", "3.0"), Package("unwanted"), Package("lonely", depends="absent"),
+    Package("one", "2:1.0-1", "two (>= 1), three | four\nRecommends: unwanted"),
+    Package("two", "1.5"), Package("three", "3.0"), Package("unwanted"),
+    Package("lonely", depends="absent"),
 ]  # fmt: skip
 
 

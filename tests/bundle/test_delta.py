@@ -68,5 +68,12 @@ def test_another_installer_travels_with_all_its_wheels(base: Manifest) -> None:
     assert outside(release(), base, SUMS) == release().files
 
 
+def test_an_installer_with_one_wheel_less_travels_with_all_its_wheels() -> None:
+    more = File("wheels/controller/more.whl", 0o644, 0, EMPTY, [])
+    component = release().components[0]
+    base = replace(release(), components=[replace(component, files=[*component.files, more])])
+    assert outside(release(), base, SUMS) == release().files
+
+
 def test_a_wheel_that_the_list_does_not_name_is_carried() -> None:
     assert outside(release(), release(), {"bootstrap/pip.whl": ONE}) == release().files

@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 from appliance.bundle.binaries import Binary
 from appliance.bundle.models import ModelFile, ModelLock
 from appliance.bundle.plan import (
@@ -26,6 +28,11 @@ def test_a_wheel_of_two_environments_is_one_part_counted_once() -> None:
         f"wheels/appliance/{ONE.file}", f"wheels/vllm/{ONE.file}",
     ]  # fmt: skip
     assert Plan("cpu", tuple(parts)).total == ONE.size + TWO.size
+
+
+def test_a_content_that_two_parts_share_is_counted_once() -> None:
+    twin = replace(KEYCLOAK, name="twin", file="twin.tar.gz")
+    assert Plan("cpu", tuple(binary_parts([KEYCLOAK, twin]))).total == KEYCLOAK.size
 
 
 def test_each_kind_has_its_folder_in_the_release() -> None:

@@ -99,8 +99,8 @@ def test_the_administrators_front_is_keycloak_alone_and_asks_for_a_card() -> Non
     assert "default_backend identity" in admin
     assert "use_backend" not in admin
     # What a client sends is taken away before the front says what it saw.
-    taken, set_ = admin.index("del-header ssl -m beg"), admin.index("set-header SSL_CLIENT_CERT")
-    assert taken < set_
+    taken = admin.index("del-header ssl -m beg")
+    assert taken < admin.index("set-header SSL_CLIENT_CERT")
 
 
 def test_the_socket_inside_is_its_folders_groups_on_a_site() -> None:
