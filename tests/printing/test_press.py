@@ -28,8 +28,8 @@ def press(tmp_path: Path) -> Press:
     return run
 
 
-def test_a_document_is_tagged_archived_and_ends_with_a_line() -> None:
-    made = press('#set text(lang: "fr")\nBonjour')
+def test_a_document_is_tagged_archived_and_ends_with_a_line(press: Press) -> None:
+    made = press(HEAD + '#set text(lang: "fr")\nBonjour')
     assert made.startswith(b"%PDF-1.7")
     assert made.endswith(b"%%EOF\n")
     assert b"/MarkInfo" in made
