@@ -143,7 +143,7 @@ def embed(folder: Path, python: Path) -> Vectors:
             [*map(wanted, read().passages), *map(wanted, read().questions[::FUSED_EVERY])]
         )
     )
-    environment = {**os.environ, **vllm.environment(str(folder))}
+    environment = {**os.environ, **vllm.environment(str(folder), str(folder))}
     with (folder / "vllm.log").open("wb") as log:
         server = subprocess.Popen(
             vllm.embedder(engine), env=environment, stdout=log, stderr=log

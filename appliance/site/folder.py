@@ -33,7 +33,7 @@ class Folder:
 
     @property
     def run(self) -> Path:
-        """Sockets of our processes."""
+        """Sockets of our processes, also among themselves."""
         return self.root / "run"
 
     @property
@@ -112,8 +112,9 @@ def prepare(root: Path) -> Folder:
     for path in (folder.log, folder.last_signed, folder.credentials):
         path.mkdir(mode=0o700, exist_ok=True)
     credentials.make(folder.credentials, credentials.NAMES, 0o600)
-    for stale in folder.run.glob("*.sock"):
-        stale.unlink()
+    for stale in folder.run.iterdir():  # of processes that were killed
+        if not stale.is_dir():
+            stale.unlink()
     return folder
 
 

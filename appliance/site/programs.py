@@ -178,7 +178,7 @@ def _vllm(layout: Layout, name: str, argv: list[str], niceness: int = 0) -> Prog
     socket = layout.folder.socket(name)
     home = layout.folder.root / "vllm" / name
     home.mkdir(parents=True, exist_ok=True)
-    environment = vllm.environment(str(home))
+    environment = vllm.environment(str(home), str(layout.folder.run))
     return Program(
         name,
         argv,

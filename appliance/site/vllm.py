@@ -53,6 +53,11 @@ def chat(engine: Engine) -> list[str]:
     ]
 
 
-def environment(home: str) -> Mapping[str, str]:
-    """Return the environment of an engine: silent, its caches in `home`."""
-    return SILENT | {"HOME": home}
+def environment(home: str, sockets: str) -> Mapping[str, str]:
+    """Return the environment of an engine: silent, its caches in `home`.
+
+    Args:
+        home: Absolute folder.
+        sockets: Of its processes among themselves; those of a killed engine stay there.
+    """
+    return SILENT | {"HOME": home, "TMPDIR": sockets}

@@ -30,9 +30,11 @@ def test_the_history_key_is_a_pair(tmp_path: Path) -> None:
 def test_sockets_of_a_stack_that_was_killed_are_removed(tmp_path: Path) -> None:
     folder = prepare(tmp_path)
     folder.socket("gateway-0").touch()
+    (folder.run / "8f9e0a4c-of-vllm").touch()
+    (folder.run / "pg").mkdir()
     prepare(tmp_path)
 
-    assert not folder.socket("gateway-0").exists()
+    assert [path.name for path in folder.run.iterdir()] == ["pg"]
 
 
 def test_ports_are_kept_between_starts(tmp_path: Path) -> None:

@@ -21,7 +21,11 @@ def test_the_embedder_pools() -> None:
 
 
 def test_nothing_is_looked_up_or_told_outside() -> None:
-    silent = environment("/home")
+    silent = environment("/home", "/run")
 
     assert silent["HF_HUB_OFFLINE"] == silent["TRANSFORMERS_OFFLINE"] == "1"
     assert silent["VLLM_NO_USAGE_STATS"] == silent["DO_NOT_TRACK"] == "1"
+
+
+def test_what_an_engine_leaves_when_it_is_killed_is_not_among_the_files_of_others() -> None:
+    assert environment("/home", "/run")["TMPDIR"] == "/run"

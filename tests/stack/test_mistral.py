@@ -71,7 +71,7 @@ def served() -> Iterator[Served]:
     builder = Path(__file__).with_name("tiny_mistral.py")
     subprocess.run([str(PYTHON), str(builder), str(made.folder)], check=True)
     engine = vllm.Engine(str(PYTHON), str(made.folder), "chat", str(made.socket))
-    environment = {**os.environ, **vllm.environment(str(folder))}
+    environment = {**os.environ, **vllm.environment(str(folder), str(folder))}
     log = (folder / "vllm.log").open("wb")
     with subprocess.Popen(
         vllm.chat(engine), env=environment, stdout=log, stderr=log, start_new_session=True
