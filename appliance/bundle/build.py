@@ -197,6 +197,7 @@ def build(
     own = add_own_wheel(tree, sources.folder)
     sets = {**locks.wheels, "appliance": [*locks.wheels["appliance"], own]}
     add_locks(tree, sets, heading.version)
+    add_given(tree, locks.given)
     add_folder(tree, sources.folder / "playbooks", "playbooks", heading.version)
     key = ArchiveKey.from_seed(heading.archive_seed(session.by), heading.created)
     add_repository(tree, key, heading.version)
@@ -207,6 +208,13 @@ def build(
     manifest = Bundle(folder, small).write(tree, heading, session.by, told)
     shutil.rmtree(staging)
     return folder, manifest
+
+
+def add_given(tree: Tree, folders: list[Given]) -> None:
+    """Write the locks of folders into the release: roles read there what they install."""
+    for folder in folders:
+        made = tree.write(f"binaries/{folder.name}{given.SUFFIX}", given.encode(folder))
+        tree.parts.append(Part("lock", folder.name, folder.version, (made,)))
 
 
 @dataclass(frozen=True, slots=True)

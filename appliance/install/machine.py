@@ -6,6 +6,7 @@ import shutil
 import time
 from pathlib import Path
 
+from appliance.bundle.rehearsed import is_rehearsed, recorded
 from appliance.install.preflight import Facts
 
 _OS_RELEASE, _MEMORY, _INIT = (
@@ -37,6 +38,7 @@ def observe(store: Path, profile: str, created: int, size: int) -> Facts:
         bundle=size,
         memory=int(memory["MemTotal"].split()[0]) * 1024,
         profile=profile,
+        rehearsed=is_rehearsed(profile, recorded()),
     )
 
 

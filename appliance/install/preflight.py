@@ -12,6 +12,7 @@ from enum import StrEnum
 
 import msgspec
 
+from appliance.bundle.rehearsed import ENGLISH, FRENCH
 from appliance.errors import ApplianceError
 from appliance.install.answers import Override as Wish
 
@@ -20,6 +21,7 @@ MEMORY_NEEDED = {"cpu": 5 * GIB, "gpu": 30 * GIB}
 FREE_BESIDE = 4 * GIB  # database, log and documents of the first days
 FREE_FACTOR = 22  # tenths of the bundle's size: store, environments, packages
 YEAR = 365 * 86_400
+REHEARSAL = "rehearsal"  # id of the check
 OLD = 2 * YEAR  # seconds after which the age of a bundle is remarked
 
 
@@ -73,6 +75,7 @@ class Facts:
     bundle: int  # bytes of all files of the release; 0: not known yet
     memory: int  # bytes, in all
     profile: str
+    rehearsed: bool  # the profile was, on what it needs
 
 
 def checks(facts: Facts) -> Iterator[Check]:
@@ -83,6 +86,8 @@ def checks(facts: Facts) -> Iterator[Check]:
     yield _clock(facts)
     yield _room(facts)
     yield _memory(facts)
+    if facts.profile == "gpu":
+        yield _rehearsal(facts)
 
 
 def _root(facts: Facts) -> Check:
@@ -148,6 +153,15 @@ def _memory(facts: Facts) -> Check:
     if facts.memory >= needed:
         return Check("memory", Level.PASS, "Mémoire", found)
     return Check("memory", Level.FAIL, "Mémoire", found, "Ajoutez de la mémoire à la machine.")
+
+
+def _rehearsal(facts: Facts) -> Check:
+    if facts.rehearsed:
+        return Check(REHEARSAL, Level.PASS, "Répétition", "profil gpu répété sur un GPU")
+    return Check(
+        REHEARSAL, Level.WARN, "Répétition", f"profil gpu {FRENCH} / {ENGLISH}",
+        "Prévoyez du temps : cette livraison n’a jamais été essayée sur de vraies cartes.",
+    )  # fmt: skip
 
 
 def _date(seconds: int) -> str:

@@ -10,11 +10,12 @@ from typing import Any, Self
 
 import msgspec
 
+from appliance.bundle.rehearsed import FRENCH
 from appliance.errors import FormatError
 from appliance.install.chain import OWN_FIELDS
 from appliance.install.markdown import rendered
 from appliance.install.phases import BY_NAME, Release
-from appliance.install.preflight import Check, Level, Override
+from appliance.install.preflight import REHEARSAL, Check, Level, Override
 
 SCHEMA = "casemate.report/v1"
 NEVER_MEASURED: tuple[str, ...] = (
@@ -179,8 +180,9 @@ def _lap(entry: Entry) -> Lap:
 def not_measured(profile: str, checks: Iterable[Check], egress: Iterable[Canary]) -> list[str]:
     """Return what this installation did not measure, in words."""
     found: list[str] = [*NEVER_MEASURED]
-    if profile == "gpu":
-        found.append("ce lot n’a pas été répété sur un processeur graphique (GPU)")
+    checks = list(checks)
+    if profile == "gpu" and all(one.id != REHEARSAL for one in checks):
+        found.append(f"le profil gpu : {FRENCH}")
     caught = [canary.positive_control for canary in egress]
     if not caught or not all(caught):
         found.append("l’absence de sortie : le témoin positif n’a pas été attrapé")

@@ -19,7 +19,7 @@ ROLES = {
     "pki": 6, "postgresql": 7, "keycloak": 8, "recorder": 9, "gateway": 10, "console": 11,
     "worker": 12, "engine": 13, "vllm": 14, "haproxy": 15, "site_apply": 16, "nftables": 17,
     "hardening": 18, "monitoring": 19, "local_access": 20, "logs": 21,
-    "preflight": 22, "egress_proof": 23,
+    "preflight": 22, "egress_proof": 23, "gpu": 24,
 }  # fmt: skip
 OTHER_ROLE = 99  # of a playbook that is newer than this table
 _DIGITS = 10**6

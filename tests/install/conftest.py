@@ -8,6 +8,7 @@ from tests.install.stage import Stage
 READY = Facts(
     uid=0, os=("debian", "13"), arch="x86_64", systemd=True, clock=1_700_100_000,
     created=1_700_000_000, free=100 * GIB, bundle=5 * GIB, memory=16 * GIB, profile="cpu",
+    rehearsed=True,
 )  # fmt: skip
 
 

@@ -2,6 +2,7 @@ import os
 import platform
 from pathlib import Path
 
+from appliance.bundle.rehearsed import is_rehearsed, recorded
 from appliance.install.machine import observe
 from appliance.install.preflight import checks
 
@@ -14,6 +15,8 @@ def test_what_this_machine_is(tmp_path: Path) -> None:
     assert facts.memory > 1 << 28
     assert facts.free > 0
     assert (facts.created, facts.bundle, facts.profile) == (12, 34, "cpu")
+    assert facts.rehearsed
+    assert observe(tmp_path, "gpu", 0, 0).rehearsed == is_rehearsed("gpu", recorded())
     assert facts.clock > 1_700_000_000
     assert [check.id for check in checks(facts)] == [
         "root", "target", "systemd", "clock", "room", "memory",

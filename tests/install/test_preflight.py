@@ -50,6 +50,16 @@ def test_each_shortcoming_has_its_level_and_a_remedy(
     assert check.remedy
 
 
+def test_a_profile_that_was_not_rehearsed_on_its_cards_is_said_and_stops_nothing() -> None:
+    check = found(profile="gpu", rehearsed=False)["rehearsal"]
+    assert check.level == Level.WARN
+    assert "non répété sur un GPU / not rehearsed on a GPU" in check.message
+    assert check.remedy
+    assert taken([check], (), "C. Vasseur") == ()
+    assert found(profile="gpu")["rehearsal"].level == Level.PASS
+    assert "rehearsal" not in found(rehearsed=False)
+
+
 def test_a_clock_three_days_behind_stops_with_its_sentence() -> None:
     check = found(clock=READY.created - 3 * DAY)["clock"]
     assert check.level == Level.STRICT

@@ -130,5 +130,13 @@ def test_an_egress_proof_that_caught_nothing_planted_is_not_a_measure() -> None:
 def test_a_gpu_that_was_not_rehearsed_and_remarks_are_said() -> None:
     remark = Check("clock", Level.WARN, "Horloge", "5 ans après")
     found = not_measured("gpu", [remark], [])
-    assert any("GPU" in one for one in found)
+    assert sum("non répété sur un GPU" in one for one in found) == 1
+    unrehearsed = Check(
+        "rehearsal", Level.WARN, "Répétition", "profil gpu non répété sur un GPU"
+    )
+    found = not_measured("gpu", [remark, unrehearsed], [])
+    assert sum("non répété sur un GPU" in one for one in found) == 1
+    rehearsed = Check("rehearsal", Level.PASS, "Répétition", "répété")
+    assert not any("GPU" in one for one in not_measured("gpu", [rehearsed], []))
+    found = not_measured("gpu", [remark], [])
     assert "Horloge : 5 ans après" in found
