@@ -63,6 +63,8 @@ class Machine:
             machine.node(f"nvidia{number}")
         for name in ("nvidiactl", "nvidia-uvm"):
             machine.node(name)
+        for folder in ("modprobe.d", "modules-load.d", "udev/rules.d", "systemd/system"):
+            (root / "etc" / folder).mkdir(parents=True)
         machine.write("proc/driver/nvidia/version", LOADED)
         machine.write("release/binaries/gpu-driver.lock.json", json.dumps(LOCK))
         machine.write(f"release/binaries/gpu-driver/modules/{LINUX}/nvidia.ko", "module")
@@ -96,7 +98,7 @@ class Machine:
         script(folder / "nvidia-smi", answers)
         script(folder / "modprobe", f'mkdir -p "{self.root}/sys/module/nvidia_uvm"\n')
         script(folder / "systemctl", SYSTEMCTL)
-        for name in ("depmod", "udevadm", "update-initramfs"):
+        for name in ("depmod", "udevadm", "update-initramfs", "systemd-analyze"):
             script(folder / name, "")
 
     @property

@@ -153,7 +153,9 @@ def test_the_role_runs_on_a_stub_of_a_driver(converged: Converged) -> None:
     assert "blacklist nouveau\n" in options
     unit = (machine.root / "etc/systemd/system/casemate-gpu.service").read_text("utf-8")
     assert re.findall(r"nvidia-modprobe -c (\d)", unit) == ["0", "1"]
-    assert "PrivateNetwork=yes\n" in unit
+    for wall in ("PrivateNetwork=yes", "DevicePolicy=closed", "NoNewPrivileges=yes"):
+        assert f"{wall}\n" in unit
+    assert "CapabilityBoundingSet=CAP_MKNOD CAP_CHOWN CAP_FOWNER CAP_SYS_ADMIN\n" in unit
 
 
 @pytest.mark.timeout(300)
@@ -216,6 +218,34 @@ def test_a_model_is_placed_on_its_cards_with_its_share() -> None:
     assert "VLLM_CPU_KVCACHE_SPACE" not in text
     alone = render("vllm", "vllm.env.j2", {**given, "item": embed})
     assert "--runner pooling --tensor-parallel-size 1 --gpu-memory-utilization 0.1\n" in alone
+
+
+@pytest.mark.parametrize(
+    ("models", "card", "percent"),
+    [
+        pytest.param(MODELS_OF_SITE, 0, 90, id="both on the first card"),
+        pytest.param([{**MODELS_OF_SITE[1], "cards": [0, 1]}, MODELS_OF_SITE[0]], 1, 80,
+                     id="on the second, the chat model alone"),
+        pytest.param([{**one, "share": 60} for one in MODELS_OF_SITE], 0, 120, id="too much"),
+    ],
+)  # fmt: skip
+def test_what_models_want_of_a_card_is_added_up(
+    models: list[dict[str, Any]], card: int, percent: int
+) -> None:
+    tasks = ROLES / "vllm" / "tasks" / "precheck.yml"
+    loader = DataLoader()
+    (task,) = (
+        one
+        for one in loader.load_from_file(str(tasks), trusted_as_template=True)
+        if "vllm_profile" in one.get("when", "")
+    )
+    assert task["ansible.builtin.assert"]["that"] == "__vllm_wanted | int <= 95"
+    own = loader.load_from_file(str(ROLES / "vllm/vars/main.yml"), trusted_as_template=True)
+    templar = Templar(
+        loader=loader, variables={**own, **task["vars"], "vllm_models": models, "item": card}
+    )
+    assert int(templar.template(task["vars"]["__vllm_wanted"])) == percent
+    assert card in templar.template(task["loop"])
 
 
 def test_the_profile_cpu_knows_no_card() -> None:
