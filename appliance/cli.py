@@ -31,6 +31,7 @@ DOMAINS = {  # command -> where it is: a Typer, a function,
     "worker": ("rag", "worker_app"), "install": ("install", "install"),
     "preflight": ("install", "preflight"), "egress-proof": ("install", "egress_proof"),
     "report": ("install", "report"), "checklist": ("install", "checklist"),
+    "rehearse": ("install", "rehearse"),
 }  # fmt: skip
 
 

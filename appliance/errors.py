@@ -337,4 +337,16 @@ CODES: dict[str, Explanation] = {
         500, "Document non composé",
         "Le PDF n’a pas pu être composé ; ce qui était fait est gardé.",
         "Relancez la même commande ; si cela se répète, dictez le code."),
+    "CM-INS-71": Explanation(
+        500, "Conteneur de répétition absent",
+        "Le conteneur dans lequel l’installation se répète n’a pas pu être fait.",
+        "Installez ce que le message nomme, puis relancez la répétition."),
+    "CM-INS-72": Explanation(
+        422, "Inventaire non répétable",
+        "Aucun conteneur ne peut jouer cet inventaire.",
+        "Répétez-le sur une machine semblable à celle du site."),
+    "CM-INS-73": Explanation(
+        500, "Répétition en échec",
+        "L’installation s’est arrêtée pendant la répétition.",
+        "Corrigez ce que le message dit, avant de partir."),
 }  # fmt: skip

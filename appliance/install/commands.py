@@ -1,4 +1,4 @@
-"""Command line: `casemate install`, `checklist`, `preflight`, `egress-proof`, `report`.
+"""Command line of the installation, from before the travel to the signed report.
 
 Exit codes: 0 done, 1 refused or stopped, 2 wrong usage, 3 a medium or chunk is missing or
 damaged, 4 not trusted, 70 a defect.
@@ -16,15 +16,17 @@ import typer
 
 from appliance.errors import ApplianceError
 from appliance.install import answers as asked
+from appliance.install import rehearse as rehearsed
 from appliance.install import seal, telephone
 from appliance.install.carried import created_last, described, is_pinned, open_bundle
 from appliance.install.checklist import markdown, sheet
 from appliance.install.explain import explained
-from appliance.install.installing import Wish
+from appliance.install.installing import Wish, text_of
 from appliance.install.installing import install as run_install
 from appliance.install.machine import observe
 from appliance.install.places import Places
 from appliance.install.preflight import Check, Level, checks
+from appliance.install.rehearsal import words
 from appliance.install.report import Facts
 from appliance.install.screen import Language, checked, spoken, total
 from appliance.install.verbs import measure
@@ -106,7 +108,7 @@ def checklist(  # noqa: PLR0913 - one option for each thing that the sheet may s
     as_json: AsJson = False,
 ) -> None:
     """Print what the engineer must have before travelling, and do at the rack."""
-    given = asked.check(asked.read_answers(_answers_text(inventory)))
+    given = asked.check(asked.read_answers(text_of(inventory)))
     brought = described(medium) if medium else None
     shown = sheet(given, brought, (as_of or datetime.now(UTC)).date(), language)
     if as_json:
@@ -117,6 +119,40 @@ def checklist(  # noqa: PLR0913 - one option for each thing that the sheet may s
         out.write_bytes(typeset(Template.of("appliance.install", "checklist.typ"), shown))
     else:
         out.write_bytes(markdown(shown))
+
+
+def rehearse(  # noqa: PLR0913 - one option for each thing that an engineer may bring
+    inventory: Annotated[
+        Path, typer.Option("--inventory", "--answers", help="Answers of the site, in TOML.")
+    ],
+    medium: Annotated[list[Path], typer.Option(help="Folder of the bundle; may be repeated.")],
+    root_fingerprint: Annotated[str, typer.Option(help="Of the root of trust.")],
+    *,
+    folder: Annotated[Path, typer.Option(help="To work in: about 15 GB; papers stay.")] = Path(
+        "repetition"
+    ),
+    debian: Annotated[
+        str, typer.Option(help="Source of Debian 13, for debootstrap; else that of here.")
+    ] = "",
+    language: Lang = Language.FR,
+    as_json: AsJson = False,
+) -> None:
+    """Play the same bundle and inventory in a local container, before travelling."""
+    wish = rehearsed.Wish(
+        inventory, tuple(medium), root_fingerprint, folder.resolve(), debian, language
+    )
+    try:
+        found = rehearsed.rehearse(wish, _say)
+    except ApplianceError as exc:
+        typer.echo(f"casemate: {exc}", err=True)
+        raise typer.Exit(getattr(exc, "exit_code", EXIT_FOUND)) from exc
+    if as_json:
+        typer.echo(found.text().decode(), nl=False)
+    else:
+        typer.echo("\n".join(words(found, language)))
+        typer.echo(str(wish.folder / rehearsed.PAPERS / "report.pdf"))
+    if not found.good:
+        raise typer.Exit(EXIT_FOUND)
 
 
 def preflight(
@@ -202,13 +238,6 @@ def _fails(check: Check) -> bool:
 
 def _say(line: str) -> None:
     typer.echo(line, err=True)
-
-
-def _answers_text(path: Path) -> str:
-    try:
-        return path.read_text("utf-8")
-    except (OSError, UnicodeDecodeError) as exc:
-        raise asked.AnswersError(f"{path} : {exc}") from exc
 
 
 def _asking(language: Language) -> "asked.Ask":

@@ -120,7 +120,7 @@ def _answers(kept: Path, wish: Wish, *, fresh: bool) -> Answers:
     """
     given: dict[str, object] = {}
     if wish.answers is not None:
-        given = asked.read_answers(_text(wish.answers))
+        given = asked.read_answers(text_of(wish.answers))
     elif kept.exists() and not (fresh and wish.ask):
         given = msgspec.json.decode(kept.read_bytes(), type=dict[str, object])
     if wish.ask is not None:
@@ -137,7 +137,12 @@ def _questions(given: Mapping[str, object], ask: Ask) -> dict[str, object]:
     return {name: ask(*asked.QUESTIONS[name]) for name in asked.missing(given)}
 
 
-def _text(path: Path) -> str:
+def text_of(path: Path) -> str:
+    """Return the text of an answers file.
+
+    Raises:
+        AnswersError: It cannot be read.
+    """
     try:
         return path.read_text("utf-8")
     except (OSError, UnicodeDecodeError) as exc:

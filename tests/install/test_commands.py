@@ -6,19 +6,23 @@ from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
+import msgspec
 import pytest
 from typer.testing import CliRunner, Result
 
 from appliance.cli import app
 from appliance.errors import ApplianceError
-from appliance.install import commands, installing, seal
+from appliance.install import commands, installing, rehearse, seal
 from appliance.install.phases import PHASES
+from appliance.install.rehearsal import Outcome
+from appliance.install.rehearse import Wish
 from appliance.install.telephone import Fault, code
 from appliance.install.work import Work
 from tests.bundle.bundles import build
 from tests.install.conftest import READY
 from tests.install.stage import CANARY, GIVEN, RELEASE, SCRIPT, Stage, task
 from tests.install.test_installing import BROKEN, DATA, TOML
+from tests.install.test_rehearsal import GOOD
 
 Cli = Callable[..., Result]
 # What offline-wheels/site/controller.in brings, by import name; the rest is not on the site's
@@ -40,7 +44,7 @@ def cli(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> Cli:
     (stage.folder / "answers.toml").write_text(TOML)
 
     def run(*words: str, text: str = "") -> Result:
-        rootless = words[0] in {"report", "checklist"}
+        rootless = words[0] in {"report", "checklist", "rehearse"}
         here = [] if rootless else ["--root", str(stage.places.root)]
         return CliRunner().invoke(app, [*words, *here], input=text)
 
@@ -145,6 +149,39 @@ def test_the_checklist_says_what_the_media_hold(stage: Stage, cli: Cli, tmp_path
     (medium / "manifest.json").write_text("{}")
     refused = cli("checklist", "--inventory", answers, "--medium", str(medium))
     assert isinstance(refused.exception, ApplianceError)
+
+
+@pytest.mark.parametrize(("changed", "code"), [(0, 0), (1, 1)])
+def test_a_rehearsal_is_0_only_when_one_may_travel(
+    stage: Stage, cli: Cli, monkeypatch: pytest.MonkeyPatch, changed: int, code: int
+) -> None:
+    found = msgspec.structs.replace(GOOD, changed_again=changed)
+    asked = list[Wish]()
+
+    def play(wish: Wish, _: object) -> Outcome:
+        asked.append(wish)
+        return found
+
+    monkeypatch.setattr(rehearse, "rehearse", play)
+    words = ["--inventory", "i.toml", "--medium", "m", "--medium", "n", "--root-fingerprint"]
+    done = cli("rehearse", *words, "0123", "--folder", str(stage.folder), "--json")
+    assert done.exit_code == code
+    assert json.loads(done.stdout)["changed_again"] == changed
+    assert (asked[0].media, asked[0].fingerprint) == ((Path("m"), Path("n")), "0123")
+    said = cli("rehearse", *words, "0123", "--folder", str(stage.folder), "--language", "en")
+    assert ("may travel" in said.stdout) == (code == 0)
+
+
+def test_a_rehearsal_that_stops_gives_the_status_of_the_installation(
+    cli: Cli, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def stop(*_: object) -> None:
+        raise rehearse.RehearsedError("stopped", 4)
+
+    monkeypatch.setattr(rehearse, "rehearse", stop)
+    done = cli("rehearse", "--inventory", "i", "--medium", "m", "--root-fingerprint", "0123")
+    assert done.exit_code == 4
+    assert "casemate: stopped" in done.stderr
 
 
 def test_a_dictated_code_is_explained(stage: Stage, cli: Cli) -> None:
