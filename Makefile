@@ -27,7 +27,10 @@ ready-test:
 	@.ci/setup packages test
 	@$(MAKE) ready-demo
 
-demo: ready-demo
+demo:
+	@.ci/setup packages demo
+	@.ci/setup early "$(DIR)" $(PORT) "$(MODEL)" "$(VECTORS)"
+	@$(MAKE) ready-demo
 	@exec $(BIN)/casemate demo run --dir "$(DIR)" --port $(PORT) --gateways $(GATEWAYS) \
 	  $(if $(MODEL),--model "$(MODEL)") $(if $(filter non no,$(VECTORS)),--no-vectors)
 

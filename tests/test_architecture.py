@@ -141,6 +141,7 @@ IMPURE = {
     "site/demo.py",
     "site/folder.py",
     "site/machine.py",
+    "site/early.py",
     "site/postgres.py",
     "site/programs.py",
     "site/rack/people.py",

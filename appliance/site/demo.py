@@ -10,7 +10,7 @@ import os
 import time
 from collections.abc import AsyncIterator, Awaitable, Mapping
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 import psycopg
@@ -29,7 +29,7 @@ from appliance.site.apply import apply, read_declared
 from appliance.site.board import Board
 from appliance.site.folder import Folder, choose_ports, prepare, write_settings
 from appliance.site.haproxy import Front, answers, render
-from appliance.site.machine import lacking, observe
+from appliance.site.machine import observe, with_model
 from appliance.site.preflight import check
 from appliance.site.processes import Layout
 from appliance.site.program import Program
@@ -277,11 +277,8 @@ def prepared(wish: Wish, running: int | None) -> Layout:
     """
     root = wish.directory.resolve()
     root.mkdir(parents=True, exist_ok=True)
-    ports = [wish.port] if wish.port and running is None else []
-    machine = observe(root, ports, installed=True, vectors=wish.vectors, running=running)
-    if wish.model:
-        machine = replace(machine, model=str(wish.model), model_lacks=lacking(wish.model))
-    check(machine)
+    found = observe(root, [wish.port], installed=True, vectors=wish.vectors, running=running)
+    check(with_model(found, wish.model))
     folder = prepare(root)
     return Layout(
         folder=folder,

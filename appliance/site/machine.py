@@ -7,6 +7,7 @@ import shutil
 import socket
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
+from dataclasses import replace
 from pathlib import Path
 
 from appliance.site.preflight import PACKAGES, Machine
@@ -78,17 +79,33 @@ def lacking(model: Path) -> tuple[str, ...]:
 def observe(
     folder: Path, ports: Iterable[int], *, installed: bool, vectors: bool, running: int | None
 ) -> Machine:
-    """Look at the host. `folder` exists."""
+    """Look at the host.
+
+    Args:
+        folder: It exists.
+        ports: Public ones, of the loopback; 0 asks for any.
+        installed: The environments and Keycloak are there.
+        vectors: An embedder is asked for.
+        running: Pid of the demo that holds the folder: the ports are its own.
+    """
+    wanted = [port for port in ports if port and running is None]
     return Machine(
         folder=str(folder),
         installed=installed,
         free_disk=shutil.disk_usage(folder).free,
         free_memory=available_memory(),
         missing=missing(),
-        occupied=frozenset(port for port in ports if not is_free(port)),
+        occupied=frozenset(port for port in wanted if not is_free(port)),
         running=running,
         vectors=vectors,
     )
+
+
+def with_model(found: Machine, model: Path | None) -> Machine:
+    """Add what a model folder lacks. `model` is absolute."""
+    if model is None:
+        return found
+    return replace(found, model=str(model), model_lacks=lacking(model))
 
 
 @contextmanager

@@ -11,7 +11,7 @@ DISK_TO_RUN = 2 * GIB
 MEMORY_NEEDED = 5 * GIB  # available, with the embedder; PostgreSQL, Keycloak and vLLM together
 MEMORY_WITHOUT_VECTORS = 2 * GIB
 SOCKET_PATH_LIMIT = 107  # bytes: sun_path of Linux
-LONGEST_SOCKET = "/run/" + "0" * 36  # vLLM names those between its processes by a UUID
+LONGEST_SOCKET = "/run/pg/.s.PGSQL.65535"
 
 # Program -> the Debian package that has it.
 PACKAGES: Mapping[str, str] = {

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 CONTEXT = 2048  # tokens of the chat model in the demo
 PASSAGE = 256  # tokens that the embedding model of the wheel was trained on
+SOCKETS_BYTES_MAX = 107 - 1 - 36  # sun_path of Linux; the name of a socket is a UUID
 SILENT = {
     "HF_HUB_OFFLINE": "1",
     "TRANSFORMERS_OFFLINE": "1",
@@ -58,6 +59,8 @@ def environment(home: str, sockets: str) -> Mapping[str, str]:
 
     Args:
         home: Absolute folder.
-        sockets: Of its processes among themselves; those of a killed engine stay there.
+        sockets: Of its processes among themselves; those of a killed engine stay there. Where
+            the path is too long for them, they are among the temporary files of the machine.
     """
-    return SILENT | {"HOME": home, "TMPDIR": sockets}
+    own = {"TMPDIR": sockets} if len(sockets.encode()) <= SOCKETS_BYTES_MAX else {}
+    return SILENT | {"HOME": home} | own

@@ -33,6 +33,13 @@ def test_an_occupied_port_is_refused_before_anything_is_made(
     assert not any((tmp_path / "demo").iterdir())
 
 
+def test_a_folder_that_is_no_model_is_refused_before_anything_is_made(tmp_path: Path) -> None:
+    with pytest.raises(NotReadyError, match="modèle au format Mistral"):
+        prepared(Wish(tmp_path / "demo", model=tmp_path, vectors=False), running=None)
+
+    assert not any((tmp_path / "demo").iterdir())
+
+
 def test_who_drives_a_stack_reads_where_it_is_and_what_runs(tmp_path: Path) -> None:
     wish = Wish(tmp_path, vectors=False)
     layout = prepared(wish, running=None)

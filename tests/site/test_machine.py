@@ -27,6 +27,8 @@ def test_a_port_that_somebody_listens_on_is_occupied(tmp_path: Path) -> None:
         assert observe(
             tmp_path, [port], installed=True, vectors=False, running=None
         ).occupied == {port}
+        held_by_us = observe(tmp_path, [port, 0], installed=True, vectors=False, running=4242)
+        assert held_by_us.occupied == frozenset()
     assert is_free(port)
 
 

@@ -29,3 +29,5 @@ def test_nothing_is_looked_up_or_told_outside() -> None:
 
 def test_what_an_engine_leaves_when_it_is_killed_is_not_among_the_files_of_others() -> None:
     assert environment("/home", "/run")["TMPDIR"] == "/run"
+    assert "TMPDIR" in environment("/home", "/" + "x" * 69)
+    assert "TMPDIR" not in environment("/home", "/" + "x" * 70)
