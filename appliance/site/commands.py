@@ -29,7 +29,7 @@ from appliance.site.folder import Folder
 from appliance.site.machine import held
 from appliance.site.postgres import system_user
 from appliance.site.store import make_identity_database
-from appliance.site.welcome import welcome
+from appliance.site.welcome import DIRECTORY, welcome
 
 demo = typer.Typer(no_args_is_help=True, help="The whole appliance on this machine.")
 site = typer.Typer(no_args_is_help=True, help="The declared site.")
@@ -99,7 +99,7 @@ def _say_changes(changes: list[str], *, as_json: bool) -> None:
 @demo.command("code")
 def code(
     who: Annotated[str, typer.Argument(help="Account or role, such as rssi.")],
-    directory: Directory = Path("demo"),
+    directory: Directory = Path(DIRECTORY),
 ) -> None:
     """Print the one-time code of the moment."""
     found = account.find(read_accounts(Folder(directory).accounts), who)
@@ -121,7 +121,7 @@ def fetch() -> None:
 
 @demo.command("run")
 def run(  # noqa: PLR0913 - one option per word of `make demo`
-    directory: Directory = Path("demo"),
+    directory: Directory = Path(DIRECTORY),
     *,
     port: Annotated[int, typer.Option(help="Public port; 0 for any.")] = 0,
     gateways: Annotated[int, typer.Option(min=1, max=16, help="Gateway workers.")] = 2,
@@ -175,7 +175,12 @@ async def _serve(wish: Wish, holder: int | None, console: Console) -> None:
     async with running(layout, wish, console) as stack:
         people = list(stack.accounts.values())
         board = stack.board
-        board.say(*welcome(layout.origin, people, board.elapsed, vectors=wish.vectors))
+        board.say(
+            *welcome(
+                layout.origin, people, board.elapsed,
+                vectors=wish.vectors, directory=str(wish.directory),
+            )
+        )  # fmt: skip
         while True:
             stack.supervisor.check()
             await asyncio.sleep(1)

@@ -11,10 +11,11 @@ PEOPLE = [
 ]
 
 
-def _told(*, vectors: bool) -> str:
+def _told(*, vectors: bool, directory: str = "demo") -> str:
     output = io.StringIO()
     console = Console(file=output, width=120)
-    for shown in welcome("http://localhost:8080", PEOPLE, "61,0 s", vectors=vectors):
+    wanted = "http://localhost:8080", PEOPLE, "61,0 s"
+    for shown in welcome(*wanted, vectors=vectors, directory=directory):
         console.print(shown)
     return output.getvalue()
 
@@ -32,9 +33,13 @@ def test_who_needs_a_code_is_told_how_to_get_one() -> None:
     told = _told(vectors=False)
 
     assert "secret-two" in told
-    assert "demo code alix" in told
+    assert "demo code alix\n" in told
     assert "ABCDEFGH" not in told
     assert "vecteurs" not in told
+
+
+def test_the_command_that_is_told_is_of_the_folder_that_was_given() -> None:
+    assert "demo code alix --dir /srv/demo2\n" in _told(vectors=False, directory="/srv/demo2")
 
 
 def test_each_role_of_the_sample_site_is_explained() -> None:
