@@ -175,11 +175,7 @@ def ask_without_a_budget(work: Work) -> str:
 @attack
 def spend_what_was_not_reserved(work: Work) -> str:
     begun = intent(work, {f"user:{NAME}": 1})
-    append(begun)
-    try:
-        return f"leaf {append(end(begun, {'site': 1})).index}"
-    finally:
-        append(end(begun, {}))
+    return f"leaf {append(begun, end(begun, {'site': 1})).index}"
 
 
 @attack
@@ -247,7 +243,7 @@ def _sql(name: str, *statements: str) -> None:
     attack(made)
 
 
-_sql("read_questions_and_answers", "SELECT count(*), max(question) FROM content")
+_sql("read_questions_and_answers", "SELECT question, answer FROM content")
 _sql("take_a_session_of_the_console", "SELECT * FROM console_session")
 _sql("read_keys_of_originals", "SELECT content_id, wrapped_key FROM document")
 _sql("give_a_group_a_collection", "UPDATE collection_group SET can_write = true")
@@ -269,18 +265,17 @@ def read_passages_of_any_group(work: Work) -> str:
         "SELECT count(*) FROM passage",
     )
     if not count:
-        raise RefusedError("no passage is shown")
+        raise BrokenError("no passage is shown, or there is none")
     return f"{count} passages: the database takes its word for who asks"
 
 
 # Keycloak
 
 
-def keycloak(
-    method: str, path: str, *, source: str = "127.0.0.1", **more: Any
-) -> tuple[int, str, str]:
+def keycloak(method: str, path: str, *, source: str = "", **more: Any) -> tuple[int, str, str]:
     """Ask Keycloak directly; return status, address that it sends to, and body."""
-    connection = http.client.HTTPConnection(*KEYCLOAK, timeout=20, source_address=(source, 0))
+    bound = (source, 0) if source else None
+    connection = http.client.HTTPConnection(*KEYCLOAK, timeout=20, source_address=bound)
     connection.request(method, path, **more)
     answer = connection.getresponse()
     return (
@@ -380,7 +375,7 @@ def sign_in_by_card(work: Work, source: str) -> str:
 
 @attack
 def sign_in_with_a_forged_card(work: Work) -> str:
-    return sign_in_by_card(work, "127.0.0.1")
+    return sign_in_by_card(work, "")
 
 
 @attack

@@ -98,6 +98,8 @@ class Machine:
         argv = [
             "systemd-nspawn", f"--machine={self.name}", "--register=no", "--keep-unit",
             "--private-network", "--resolv-conf=off", *binds,
+            # Units keep programs from ports and addresses by filters of the kernel.
+            "--capability=CAP_BPF", "--system-call-filter=bpf",
             "-D", str(self.root), "-b", "--console=pipe",
         ]  # fmt: skip
         with (self.folder / "console.log").open("ab") as log:

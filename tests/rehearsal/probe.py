@@ -61,8 +61,8 @@ async def attempts(wanted: list) -> list[str]:  # type: ignore[type-arg]
     return await asyncio.gather(*[one(job) for job in wanted])
 
 
-def as_user(job: dict) -> list[str]:  # type: ignore[type-arg]
-    """Become a user for good, in a process of its own, and try."""
+def begin(job: dict) -> tuple[int, int]:  # type: ignore[type-arg]
+    """Become a user for good, in a process of its own, and try; return process and pipe."""
     reading, writing = os.pipe()
     child = os.fork()
     if child == 0:
@@ -75,6 +75,11 @@ def as_user(job: dict) -> list[str]:  # type: ignore[type-arg]
             json.dump(found, out)
         os._exit(0)
     os.close(writing)
+    return child, reading
+
+
+def end(child: int, reading: int) -> list[str]:
+    """Return what a process found."""
     with os.fdopen(reading) as answer:
         text = answer.read()
     os.waitpid(child, 0)
@@ -100,4 +105,5 @@ if __name__ == "__main__":
     if sys.argv[1:] == ["listen"]:
         listen(json.loads(sys.stdin.readline()))
     else:
-        print(json.dumps([as_user(job) for job in json.load(sys.stdin)]))
+        begun = [begin(job) for job in json.load(sys.stdin)]
+        print(json.dumps([end(*one) for one in begun]))

@@ -21,7 +21,11 @@ from tests.rehearsal.machine import Machine, RehearsalError
 
 SEEK = Path(__file__).with_name("seek.py")
 SECRETS = "etc/casemate/secrets"
-KEYS = ("etc/casemate/pki/*.pem", "etc/casemate/pki/*.key", "var/lib/casemate/recorder/*key*")
+KEYS = (
+    "etc/casemate/pki/*.pem",
+    "etc/casemate/pki/*.key",
+    "var/lib/casemate/recorder/signing.key",
+)
 FOLDERS = tuple(
     "/etc /root /run/log /tmp /var/lib/casemate/install /var/log /var/tmp".split()  # noqa: SIM905
 )
@@ -56,7 +60,14 @@ SOCKETS: dict[str, set[str]] = {
 # fmt: on
 OPTIONAL = {"/run/casemate/vllm-chat/socket"}  # a site may serve no such model
 EVERYBODY = {"/run/postgresql/.s.PGSQL.5432"}  # whose roles are told apart below
-SYSTEM = ("/run/systemd/", "/run/dbus/", "/run/udev/", "/run/chrony/", "/run/user/")
+SYSTEM = (
+    "/run/host/",
+    "/run/systemd/",
+    "/run/dbus/",
+    "/run/udev/",
+    "/run/chrony/",
+    "/run/user/",
+)
 # Which accounts may be which role of the database, by the socket.
 ROLES: dict[str, set[str]] = {
     "casemate_gateway": {GATEWAY},
@@ -82,7 +93,7 @@ def parts(name: str, data: bytes) -> list[bytes]:
     text = data.decode("utf-8", errors="ignore")
     if "PRIVATE KEY" in text:
         body = text.split("PRIVATE KEY-----")[1].split("-----")[0].split()
-        return [line.encode() for line in body[1:-1] if len(line) >= SHORTEST]
+        return [line.encode() for line in body if len(line) >= SHORTEST]
     if Path(name).suffix in {".conf", ".json", ".toml"}:
         return [one.encode() for one in MADE_OF.findall(text) if len(one) >= SHORTEST]
     whole = data.strip()

@@ -20,6 +20,7 @@ VARIABLES = Path(__file__).parents[2] / "playbooks/roles/nftables/vars/main.yml"
 UNDECLARED = 18999  # a port that no flow names
 HERE, FRONT = "127.0.0.1", "127.0.0.2"
 PLACES = ((HERE, HERE), (FRONT, HERE), ("", "::1"), ("", ADDRESS))  # (source, address)
+LOCAL = {address for _, address in PLACES}
 ELSEWHERE = (("tcp", "203.0.113.7", 443), ("udp", "192.0.2.53", 53), ("udp", "192.0.2.9", 123))
 OPEN = {"passed", "nobody"}  # the filter let it through
 ZONES = ("users", "admin", "logs", "gpu", "backup")
@@ -71,6 +72,7 @@ def declared_inside(found: Iterable[Flow], user: str, one: Try) -> bool:
     """Say whether a flow lets a user of the machine make this attempt inside it."""
     return any(
         flow.kind == "inside"
+        and one.address in LOCAL
         and user in flow.users
         and one.protocol == flow.protocol
         and one.port in flow.ports

@@ -57,6 +57,10 @@ def test_a_pair_passes_when_a_flow_names_it(
     assert declared_inside(FLOWS, user, Try("tcp", source, HERE, port)) is passes
 
 
+def test_a_flow_inside_leads_to_no_other_machine() -> None:
+    assert not declared_inside(FLOWS, "root", Try("tcp", "", "203.0.113.7", 443))
+
+
 def test_each_inner_flow_is_tried_and_a_port_of_no_flow_too() -> None:
     tries = inner_tries(FLOWS)
     for flow in FLOWS:
@@ -202,7 +206,12 @@ PEM = f"-----BEGIN PRIVATE KEY-----\n{BODY}-----END PRIVATE KEY-----\n"
     [
         pytest.param("session-key", b"0123456789abcdef\n", [b"0123456789abcdef"], id="whole"),
         pytest.param("short", b"abc", [], id="too short to be looked for"),
-        pytest.param("users.pem", PEM.encode(), [b"TU5PUFFSU1RVVldY"], id="lines of a key"),
+        pytest.param(
+            "users.pem",
+            PEM.encode(),
+            [b"QUJDREVGR0hJSktM", b"TU5PUFFSU1RVVldY"],
+            id="lines of a key",
+        ),
         pytest.param(
             "keycloak.conf",
             b"db-username=keycloak\ndb-password=aVeryLongOne\n",
