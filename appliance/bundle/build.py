@@ -64,11 +64,15 @@ class Locks:
 
     def plan(self) -> Plan:
         """Return what a bundle of these locks holds."""
-        others = [file for folder in self.given for file in folder.others()]
         declared = {deb.name: f.licence for f in self.given for deb in f.debs()}
         parts = wheel_parts(self.wheels)
         parts += [replace(p, licence=declared.get(p.name, "")) for p in deb_parts(self.debs)]
-        parts += binary_parts([*self.binaries, *others]) + model_parts(self.models)
+        parts += binary_parts(self.binaries) + model_parts(self.models)
+        parts += [
+            Part("binary", folder.name, folder.version, tuple(others), folder.licence)
+            for folder in self.given
+            if (others := folder.others())
+        ]
         return Plan(self.profile, tuple(parts))
 
 

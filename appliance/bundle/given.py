@@ -12,9 +12,9 @@ from typing import Final
 
 import msgspec
 
-from appliance.bundle.binaries import Binary
 from appliance.bundle.debs import Deb
 from appliance.bundle.paths import check_digest, check_path, check_unique
+from appliance.bundle.plan import Payload
 from appliance.bundle.refusal import BundleError
 from appliance.bundle.wheels import Wheel
 
@@ -64,7 +64,7 @@ class Given(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tru
 
     schema: str = SCHEMA
     name: str
-    version: str  # of the driver, read from its files; of FlashInfer for kernels
+    version: str  # of the driver, read from its files; of FlashInfer, else of what kernels hold
     licence: str  # as the engineer declares it
     kernels: list[str]  # of Linux, that the driver's modules were built for
     files: list[Entry]
@@ -85,14 +85,12 @@ class Given(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tru
             if e.path.endswith(".whl")
         ]
 
-    def others(self) -> list[Binary]:
+    def others(self) -> list[Payload]:
         """Return what lies under `binaries/` of the release."""
+        folder = f"binaries/{self.name}"
         return [
-            Binary(self.name, self.version, "", f"{self.name}/{e.path}", e.size, e.sha256,
-                   self.licence)
-            for e in self.files
-            if not e.name
-        ]  # fmt: skip
+            Payload(f"{folder}/{e.path}", e.size, e.sha256) for e in self.files if not e.name
+        ]
 
 
 def encode(lock: Given) -> bytes:

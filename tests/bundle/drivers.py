@@ -41,11 +41,11 @@ def deb(name: str, version: str, contents: Mapping[str, bytes], depends: str = "
     return found
 
 
-def driver(folder: Path, version: str = VERSION) -> Path:
+def driver(folder: Path, version: str = VERSION, depends: str = "libc6 (>= 2.36)") -> Path:
     """Write the folder of a driver: its programs, and modules for one kernel."""
     folder.mkdir()
     library = LIBRARY.replace(VERSION, version)
-    programs = deb("nvidia-driver-cuda", f"{version}-1", {library: b"l"}, "libc6 (>= 2.36)")
+    programs = deb("nvidia-driver-cuda", f"{version}-1", {library: b"l"}, depends)
     (folder / f"nvidia-driver-cuda_{version}-1_amd64.deb").write_bytes(programs)
     path = f"lib/modules/{LINUX}/updates/dkms/nvidia.ko.xz"
     modules = deb("nvidia-modules", f"{version}-1", {path: lzma.compress(module(version))})

@@ -30,8 +30,8 @@ def test_a_lock_comes_back_as_it_was_written() -> None:
 
 def test_packages_join_the_repository_and_the_rest_lies_under_binaries() -> None:
     assert [deb.file for deb in LOCK.debs()] == ["nvidia-smi_580.95.05-1_amd64.deb"]
-    assert [one.file for one in LOCK.others()] == [
-        "gpu-driver/modules/6.12.48+deb13-amd64/nvidia.ko"
+    assert [one.path for one in LOCK.others()] == [
+        "binaries/gpu-driver/modules/6.12.48+deb13-amd64/nvidia.ko"
     ]
     assert LOCK.wheels() == []
 

@@ -1,19 +1,24 @@
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from typer.testing import CliRunner
 
-from appliance.bundle.build import Work, fetch, read_locks
+from appliance.bundle.build import Session, Work, build, fetch, read_locks
 from appliance.bundle.build_commands import remarks
 from appliance.bundle.commands import app
+from appliance.bundle.compose import Heading, sealed_by
 from appliance.bundle.fetch import Cache, FetchError, fetch_folder
 from appliance.bundle.given import DRIVER, KERNELS, Given, GivenError
 from appliance.bundle.given_folder import lock_folder
+from appliance.bundle.manifest import Manifest
 from appliance.bundle.refusal import BundleError
+from appliance.bundle.sources import export
 from appliance.bundle.wheels import read_lock
 from appliance.errors import FormatError
 from tests.bundle import drivers
+from tests.bundle.workplace import CREATED, Workplace, commit
 
 ROOT = Path(__file__).parents[2]
 
@@ -43,14 +48,18 @@ def test_the_lock_of_a_driver_is_read_from_its_files(tmp_path: Path) -> None:
 
 def plain(folder: Path, version: str = drivers.VERSION) -> None:
     (folder / "modules/6.12.1-x").mkdir(parents=True)
-    (folder / "modules/6.12.1-x/nvidia.ko").write_bytes(drivers.module(version))
+    for name in ("nvidia", "nvidia-uvm"):
+        (folder / f"modules/6.12.1-x/{name}.ko").write_bytes(drivers.module(version))
 
 
 def test_modules_may_be_plain_files(tmp_path: Path) -> None:
     plain(folder := drivers.driver(tmp_path / "d"))
     found = lock_folder(folder, DRIVER, "x")
     assert found.kernels == ["6.12.1-x", drivers.LINUX]
-    assert [one.file for one in found.others()] == ["gpu-driver/modules/6.12.1-x/nvidia.ko"]
+    assert [one.path for one in found.others()] == [
+        "binaries/gpu-driver/modules/6.12.1-x/nvidia-uvm.ko",
+        "binaries/gpu-driver/modules/6.12.1-x/nvidia.ko",
+    ]
 
 
 def _write(name: str, data: bytes) -> Callable[[Path], object]:
@@ -90,6 +99,17 @@ def test_a_driver_of_an_older_branch_is_refused(tmp_path: Path) -> None:
 def test_a_folder_has_one_of_two_names(tmp_path: Path, name: str) -> None:
     with pytest.raises(GivenError, match="gpu-kernels"):
         lock_folder(drivers.driver(tmp_path / "d"), name, "x")
+
+
+def test_kernels_have_the_version_of_flashinfer_or_of_what_they_hold(tmp_path: Path) -> None:
+    found = lock_folder(folder := drivers.kernels(tmp_path / "k", "0.7.0"), KERNELS, "x")
+    assert found.version == "0.7.0"
+    for path in folder.glob("*.whl"):
+        path.unlink()
+    bare = lock_folder(folder, KERNELS, "x")
+    (folder / "cache" / "more").write_bytes(b"m")
+    assert bare.version.startswith("cache-")
+    assert lock_folder(folder, KERNELS, "x").version != bare.version
 
 
 def test_an_empty_folder_is_refused(tmp_path: Path) -> None:
@@ -175,6 +195,43 @@ def test_a_build_asks_for_the_folder_before_it_fetches_anything(
     work = Work(repository, tmp_path / "cache")
     with pytest.raises(FetchError, match="--driver"):
         fetch(read_locks(work, "gpu"), work, lambda *_: None)
+
+
+def built(place: Workplace, folder: Path) -> Manifest:
+    """Build a bundle of the profile with the driver of a folder."""
+    locked(place.repository, folder, DRIVER)
+    commit(place.repository, CREATED)
+    work = replace(place.work, folders={**place.work.folders, DRIVER: folder})
+    sources = export(place.repository, place.top / "sources")
+    heading = Heading("1.4.0", 1, sources.created, "gpu")
+    session = Session(heading, sealed_by(place.root, [place.key]), lambda *_: None)
+    return build(place.top / "out", read_locks(work, "gpu"), sources, work, session)[1]
+
+
+def test_a_bundle_holds_the_driver_and_says_what_to_install(tmp_path: Path) -> None:
+    place = Workplace(tmp_path / "place").make()
+    folder = drivers.driver(tmp_path / "d", depends="one | libc6")
+    plain(folder)
+    manifest = built(place, folder)
+    found = [c for c in manifest.components if c.name.startswith(("gpu-", "nvidia-"))]
+    names = [(c.kind, c.name) for c in found]
+    assert len(names) == len(set(names)) == 4
+    assert manifest.profile == "gpu"
+    assert {c.licence for c in found if c.kind != "lock"} == {"x"}
+    assert {file.path for c in found for file in c.files} == {
+        "binaries/gpu-driver.lock.json",
+        "binaries/gpu-driver/modules/6.12.1-x/nvidia-uvm.ko",
+        "binaries/gpu-driver/modules/6.12.1-x/nvidia.ko",
+        "debs/nvidia-driver-cuda_580.95.05-1_amd64.deb",
+        "debs/nvidia-modules_580.95.05-1_amd64.deb",
+    }
+
+
+def test_a_driver_that_lacks_what_it_depends_on_stops_the_build(tmp_path: Path) -> None:
+    place = Workplace(tmp_path / "place").make()
+    folder = drivers.driver(tmp_path / "d", depends="libnvidia-gl1 (>= 580)")
+    with pytest.raises(FetchError, match="nvidia-driver-cuda: libnvidia-gl1"):
+        built(place, folder)
 
 
 def test_a_plan_says_what_does_not_travel_and_what_was_not_rehearsed(

@@ -1,7 +1,9 @@
 from dataclasses import dataclass, field
+from pathlib import Path
 
 import msgspec
 import pytest
+import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -22,6 +24,8 @@ from appliance.install.phases import (
     upcoming,
 )
 from tests.install.stage import OTHER, RELEASE
+
+ROOT = Path(__file__).parents[2]
 
 
 class CutError(Exception):
@@ -75,6 +79,12 @@ def test_whenever_the_power_is_cut_the_next_starts_reach_the_same_end(cuts: list
     assert machine.stored.installed == RELEASE
     assert machine.stored.done == tuple(phase.name for phase in PHASES)
     assert machine.stored.running == machine.stored.failure == ""
+
+
+def test_every_role_of_the_site_is_in_one_phase_in_the_order_of_the_playbook() -> None:
+    played = yaml.safe_load((ROOT / "playbooks" / "site.yml").read_text("utf-8"))[0]["roles"]
+    in_phases = [role for p in PHASES if p.playbook == "site.yml" for role in p.roles]
+    assert in_phases == [entry["role"] for entry in played]
 
 
 @pytest.mark.parametrize("cut", range(4 * len(PHASES)))
