@@ -4,12 +4,13 @@ A password goes to `chpasswd(8)` by its standard input and is kept as a hash by 
 second factor is a line of the file that `pam_oath` reads. Neither is in argv, environment, log.
 """
 
-import fcntl
 import grp
+import os
 import secrets
 import subprocess
-from collections.abc import Callable, Sequence
-from contextlib import suppress
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import msgspec
@@ -23,6 +24,7 @@ GROUP = "casemate-people"
 FACTORS = Path("/etc/security/casemate.oath")
 SHADOW = Path("/etc/shadow")
 PASSWORD_CHARS_MIN = 12
+LOCKED = 5.0  # seconds that the lock of another is waited for
 _ALPHABET = "23456789abcdefghjkmnpqrstuvwxyz"  # nothing that two people read differently
 _GROUPS, _GROUP_CHARS = 6, 5  # 148 bits
 Run = Callable[[Sequence[str], str], int]  # argv and standard input; returns the status
@@ -89,22 +91,38 @@ def read(path: Path) -> str:
         return ""
 
 
-def give_factor(factors: Path, login: str, kind: str, secret: bytes) -> None:
-    """Write someone's second factor, instead of an older one.
+@contextmanager
+def locked(factors: Path) -> Iterator[None]:
+    """Keep `pam_oath` from writing the file: it makes `NAME.lock`, waits while there is one.
 
-    `pam_oath` replaces the same file when a code was used: it locks `NAME.lock`, as this does.
+    Raises:
+        RackError: Another held it for `LOCKED` seconds; a start of the machine removes it.
     """
-    with factors.with_name(f"{factors.name}.lock").open("a") as lock:
-        fcntl.lockf(lock, fcntl.LOCK_EX)
-        write_whole(
-            factors, oath.with_person(read(factors), login, kind, secret).encode(), 0o600
-        )
+    lock, deadline = factors.with_name(f"{factors.name}.lock"), time.monotonic() + LOCKED
+    while True:
+        try:
+            os.close(os.open(lock, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
+            break
+        except FileExistsError:
+            if time.monotonic() > deadline:
+                raise RackError(f"{lock} : tenu par un autre / held by another") from None
+            time.sleep(0.05)
+    try:
+        yield
+    finally:
+        lock.unlink(missing_ok=True)
+
+
+def give_factor(factors: Path, login: str, kind: str, secret: bytes) -> None:
+    """Write someone's second factor, instead of an older one."""
+    with locked(factors):
+        text = oath.with_person(read(factors), login, kind, secret)
+        write_whole(factors, text.encode(), 0o600)
 
 
 def take_factors(factors: Path, left: Sequence[str]) -> bool:
     """Remove the second factors of who left. Return whether there were any."""
-    with factors.with_name(f"{factors.name}.lock").open("a") as lock:
-        fcntl.lockf(lock, fcntl.LOCK_EX)
+    with locked(factors):
         old = read(factors)
         if not set(oath.logins(old)) & set(left):
             return False

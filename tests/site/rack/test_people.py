@@ -67,6 +67,20 @@ def test_who_leaves_has_no_second_factor_any_more_and_a_second_call_changes_noth
     assert not take_factors(factors, ["boris"])
 
 
+def test_the_lock_of_pam_is_waited_for_and_ours_leaves_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    factors, lock = tmp_path / "factors", tmp_path / "factors.lock"
+    give_factor(factors, "anne", MOMENT, SECRET)
+    assert not lock.exists()  # pam_oath would wait for ever
+    monkeypatch.setattr(people, "LOCKED", 0.1)
+    lock.touch()
+    with pytest.raises(RackError, match=r"factors\.lock"):
+        give_factor(factors, "boris", MOMENT, SECRET)
+    assert lock.exists()
+    assert logins(read(factors)) == ["anne"]
+
+
 def test_nobody_is_enrolled_who_is_not_declared() -> None:
     check_person("anne", ["anne"])
     with pytest.raises(RackError, match="boris"):
