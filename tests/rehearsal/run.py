@@ -25,7 +25,10 @@ from typing import Any
 from appliance.site import account
 from tests.rehearsal import bundle, database, machine
 from tests.rehearsal.canary import Canary
+from tests.rehearsal.hostile import hostile
 from tests.rehearsal.machine import ADDRESS, Machine, RehearsalError
+from tests.rehearsal.secrets import secrets
+from tests.rehearsal.segmentation import segmentation
 
 ROOT = Path(__file__).parents[2]
 CACHE = ROOT / "build" / "rehearsal"
@@ -272,6 +275,9 @@ class Rehearsal:
             "second run": lambda: self.again(0),
             "one change by hand": self.by_hand,
             "exposure of the units": self.exposure,
+            "segmentation": lambda: segmentation(self.box),
+            "hostile gateway": lambda: hostile(self.box),
+            "secrets and sockets": lambda: secrets(self.box),
             "tests of SQL on PostgreSQL 17": lambda: database.prove(self.box),
             "canary, at the end": self.control,
         }
