@@ -138,6 +138,14 @@ def test_each_id_is_the_one_of_the_contract_in_every_role() -> None:
             assert own[f"__{role}_uid"] == CONTRACT[own[f"__{role}_user"]]
 
 
+def test_the_base_system_makes_them_by_the_same_ids() -> None:
+    base = variables("base_system")
+    made = {**base["__base_system_users"], **base["__base_system_groups"]}
+    assert {name: made[name] for name in CONTRACT} == CONTRACT
+    assert len(set(made.values())) == len(made)
+    assert variables("gpu")["__gpu_gid"] == CONTRACT["casemate-gpu"]
+
+
 @pytest.mark.parametrize("unit", sorted(UNITS))
 def test_a_unit_names_only_groups_that_its_role_makes(unit: str) -> None:
     role = next(r for r in OWN if (ROLES / r / "templates" / f"{unit}.j2").exists())
