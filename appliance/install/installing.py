@@ -86,8 +86,8 @@ def _halt(work: Work, phase: Phase, error: ApplianceError) -> HaltedError:
     state = work.record.state()
     assert state is not None, "saved before the first phase"
     work.record.note("phase.failed", {"phase": phase.name, "code": code, **body(error)})
-    work.record.save(failed(state, code))
     undone = retreat.plan(state, phase.name, work.places.linked())
+    work.record.save(failed(state, code, undone.again))  # before: a cut here undoes nothing
     _undo(work.places, undone)
     work.record.note("retreat", {"words": undone.words[0]})
     if text := str(error):

@@ -5,7 +5,7 @@ is written after it is done, the version last: a power cut at any point leaves a
 which the next start goes on, and no state says « installed » of what is not.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from typing import Self
 
@@ -157,9 +157,16 @@ def finished(state: State, phase: Phase) -> State:
     return msgspec.structs.replace(state, done=done, running="", installed=installed)
 
 
-def failed(state: State, code: str) -> State:
-    """Return the state after a failure: what runs is no longer running, nor is it done."""
-    return msgspec.structs.replace(state, running="", failure=code)
+def failed(state: State, code: str, again: Collection[str] = ()) -> State:
+    """Return the state after a failure: what runs is no longer running, nor is it done.
+
+    Args:
+        state: When it failed.
+        code: To dictate.
+        again: Phases of which something is undone now: only doing them again makes it.
+    """
+    done = tuple(name for name in state.done if name not in again)
+    return msgspec.structs.replace(state, done=done, running="", failure=code)
 
 
 def advance(

@@ -8,7 +8,7 @@ nothing that answers: its own units are stopped, and everything done is kept to 
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from appliance.install.phases import BY_NAME, State
+from appliance.install.phases import BY_NAME, PHASES, State
 
 FIRST_OPEN = BY_NAME["data"].number  # from here on units of ours run
 OWN_UNITS = ("haproxy.service", "casemate-*.service")
@@ -21,6 +21,7 @@ class Retreat:
     current: int | None = None  # release that `current` must name
     stop: tuple[str, ...] = ()  # units
     start: tuple[str, ...] = ()  # units that must run the earlier release again
+    again: tuple[str, ...] = ()  # phases that made what is undone, and those that judged it
 
     @property
     def words(self) -> tuple[str, str]:
@@ -50,10 +51,14 @@ def plan(state: State, failed: str, linked: int | None) -> Retreat:
         earlier = state.installed.release_seq
         if linked in {None, earlier}:
             return Retreat()
-        return Retreat(current=earlier, start=OWN_UNITS)
+        return Retreat(current=earlier, start=OWN_UNITS, again=_since("system"))
     if BY_NAME[failed].number >= FIRST_OPEN:
-        return Retreat(stop=OWN_UNITS)
+        return Retreat(stop=OWN_UNITS, again=_since("data"))
     return Retreat()
+
+
+def _since(name: str) -> tuple[str, ...]:
+    return tuple(phase.name for phase in PHASES if phase.number >= BY_NAME[name].number)
 
 
 def commands(retreat: Retreat) -> Sequence[tuple[str, ...]]:

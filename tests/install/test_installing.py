@@ -12,7 +12,7 @@ from appliance.install import installing, seal
 from appliance.install.answers import AnswersError
 from appliance.install.chain import read
 from appliance.install.installing import HaltedError, Wish, install
-from appliance.install.phases import PHASES, PhaseError, State
+from appliance.install.phases import BY_NAME, PHASES, PhaseError, State
 from appliance.install.record import HeldError, Record, held
 from appliance.install.retreat import Retreat, commands
 from appliance.install.screen import Language
@@ -119,6 +119,22 @@ def test_after_a_failure_the_same_command_goes_on_and_ends(
     assert any(line.startswith("Reprise") for line in stage.said)
 
 
+def test_units_that_a_failure_stopped_are_started_by_their_phases(
+    stage: Stage, run: Callable[..., int]
+) -> None:
+    stage.play({**SCRIPT, "verify.yml": {"status": 2}})
+    with pytest.raises(HaltedError, match="phase 9"):
+        run()
+    assert state(stage).done[-1] == "system"
+    before = len(stage.calls())
+    stage.play(SCRIPT)
+    run()
+    started = [call["argv"] for call in stage.calls()[before:]]
+    tags = [words[words.index("--tags") + 1] for words in started if "--tags" in words]
+    assert tags == [",".join(BY_NAME[name].roles) for name in ("data", "services", "closing")]
+    assert state(stage).installed == RELEASE
+
+
 def test_a_failed_run_over_an_installed_release_stops_nothing(
     stage: Stage, run: Callable[..., int], systemd: list[tuple[str, ...]]
 ) -> None:
@@ -146,6 +162,7 @@ def test_a_failed_new_release_gives_the_name_back_to_the_earlier_one(
         run()
     assert stage.places.linked() == RELEASE.release_seq
     assert systemd == [("systemctl", "try-restart", "haproxy.service", "casemate-*.service")]
+    assert "system" not in state(stage).done, "it names the new release again"
 
 
 def test_a_damaged_medium_ends_with_the_code_of_the_bundle(

@@ -135,6 +135,15 @@ def test_a_failed_phase_is_neither_running_nor_done() -> None:
     assert upcoming(state)[0] == PHASES[0]
 
 
+def test_what_is_undone_after_a_failure_is_done_again() -> None:
+    done = opened(None, RELEASE)
+    for phase in PHASES[:4]:
+        done = finished(started(done, phase), phase)
+    again = failed(started(done, PHASES[4]), "05-00-000 000", [PHASES[2].name, PHASES[3].name])
+    assert upcoming(again)[0] == PHASES[2]
+    assert again.done == (PHASES[0].name, PHASES[1].name)
+
+
 def test_phases_run_in_order_and_end_once() -> None:
     state = opened(None, RELEASE)
     with pytest.raises(AssertionError):

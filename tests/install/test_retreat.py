@@ -5,6 +5,7 @@ from appliance.install.retreat import OWN_UNITS, Retreat, commands, plan
 from tests.install.stage import OTHER, RELEASE
 
 FIRST = State(target=RELEASE)
+JUDGED = ("verify", "egress", "report", "commit")
 SECOND = State(target=OTHER, installed=RELEASE)
 
 
@@ -18,6 +19,7 @@ def test_a_first_installation_that_stops_answers_nobody(phase: str) -> None:
     found = plan(FIRST, phase, RELEASE.release_seq)
     assert commands(found) == [("systemctl", "stop", *OWN_UNITS)]
     assert "gardé" in found.words[0]
+    assert found.again == ("data", "services", "closing", *JUDGED)
 
 
 @pytest.mark.parametrize("phase", BY_NAME)
@@ -31,6 +33,7 @@ def test_an_earlier_release_gets_its_name_back() -> None:
     assert found.current == RELEASE.release_seq
     assert commands(found) == [("systemctl", "try-restart", *OWN_UNITS)]
     assert "n° 7" in found.words[0]
+    assert found.again == ("system", "data", "services", "closing", *JUDGED)
 
 
 def test_when_the_earlier_release_still_has_the_name_nothing_is_done() -> None:
