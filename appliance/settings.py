@@ -7,9 +7,9 @@ import tomllib
 from collections.abc import Mapping
 from enum import StrEnum
 from pathlib import Path
-from typing import TypeVar
+from typing import Annotated, TypeVar
 
-from pydantic import BaseModel, ConfigDict, PositiveFloat, PositiveInt, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, PositiveFloat, PositiveInt, ValidationError
 
 from appliance.errors import ApplianceError
 
@@ -223,7 +223,10 @@ class ApplySettings(_Strict):
     """Policy that gateway and console read; written here."""
 
     accounts: Path | None = None
-    """Demo only: accounts, passwords and one-time code secrets, for their owner's eyes."""
+    """Accounts made here, their first passwords and one-time code secrets, for their owners."""
+
+    administrator: Annotated[str, Field(pattern=r"\A([a-z0-9][a-z0-9._-]{1,62})?\z")] = ""
+    """First administrator, made when the file declares none; empty: nobody is made."""
 
 
 class KeycloakSettings(_Strict):

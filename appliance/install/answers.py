@@ -143,6 +143,9 @@ class Answers(_Strict):
     marking: Words | Literal[""] = ""
     """Protective marking of the papers: on each page of the report and of the checklist."""
 
+    administrator: Login | Literal[""] = ""
+    """First administrator of accounts, made when the declared site names none."""
+
     admin_domain: HostName | Literal[""] = ""
     """Name for administrators; `admin.` before the public name when it is not given."""
 

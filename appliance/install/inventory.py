@@ -42,6 +42,7 @@ def variables(
         ],
         "casemate_people": [one.model_dump(mode="json") for one in answers.people],
         "casemate_pki": answers.pki,
+        "casemate_administrator": answers.administrator,
         "casemate_gateways": answers.gateways,
         "casemate_site_toml": site_toml,
         "casemate_not_before": created,

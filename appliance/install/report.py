@@ -5,6 +5,7 @@ same bytes. It states what was measured and, as plainly, what was not. It holds 
 public keys, never a secret, nor the output of a task.
 """
 
+import tomllib
 from collections.abc import Iterable, Mapping
 from typing import Any, Self
 
@@ -188,6 +189,19 @@ def not_measured(profile: str, checks: Iterable[Check], egress: Iterable[Canary]
         found.append("l’absence de sortie : le témoin positif n’a pas été attrapé")
     found += [f"{one.title} : {one.message}" for one in checks if one.level == Level.WARN]
     return found
+
+
+def names_administrator(site_toml: str) -> bool:
+    """Tell whether a declared site names an administrator of accounts.
+
+    Raises:
+        FormatError: It is not TOML.
+    """
+    try:
+        people = tomllib.loads(site_toml).get("people", [])
+    except tomllib.TOMLDecodeError as exc:
+        raise FormatError(f"site.toml: {exc}") from exc
+    return any("administrateur" in person.get("roles", []) for person in people)
 
 
 def page(facts: Facts, digest: str) -> bytes:

@@ -25,13 +25,22 @@ from appliance.install.places import Places
 from appliance.install.playbook import Event
 from appliance.install.preflight import Check
 from appliance.install.record import Record, replace_file
-from appliance.install.report import Carried, Facts, Mark, not_measured, page, told
+from appliance.install.report import (
+    Carried,
+    Facts,
+    Mark,
+    names_administrator,
+    not_measured,
+    page,
+    told,
+)
 from appliance.install.telephone import Fault
 from appliance.install.verbs import Measured, controller_of
 from appliance.printing.typeset import Template, typeset
 
 PAPER = Template.of("appliance.install", "report.typ")
 KEPT_OF_TASK = ("role", "task", "host", "outcome", "milliseconds")
+NOBODY = "aucun premier administrateur des comptes : personne n’entre dans leur administration"
 SAMPLE = "le site déclaré est l’exemple de la livraison : à remplacer"
 
 
@@ -175,6 +184,8 @@ class Work:
         open_ = not_measured(self.answers.profile, found.checks, found.egress)
         if any(entry["event"] == "sample" for entry in entries):
             open_.append(SAMPLE)
+        if not self._administered():
+            open_.append(NOBODY)
         key = seal.site_key(self.places.key)
         facts = Facts(
             made=_utc(time.time()), operator=self.answers.operator,
@@ -187,6 +198,12 @@ class Work:
             journal_head=self.record.head.digest,
         )  # fmt: skip
         self._seal(facts, key)
+
+    def _administered(self) -> bool:
+        declared = Path(self.answers.site_toml or self.places.declared)
+        return bool(self.answers.administrator) or names_administrator(
+            declared.read_text("utf-8")
+        )
 
     def _seal(self, facts: Facts, key: Path) -> None:
         folder = self.places.reports

@@ -23,6 +23,7 @@ from appliance.rag.indexing import store as rag
 from appliance.settings import ApplySettings, read_secret
 from appliance.site import account
 from appliance.site.account import Account
+from appliance.site.declared import Account as Named
 from appliance.site.declared import Collection, Declared, parse
 
 ACTOR = "site.apply"
@@ -75,7 +76,8 @@ def apply_people(
         DeclaredError: People are declared, and there is no file for their credentials.
     """
     secret = read_secret(settings.provision_secret).decode()
-    accounts = _accounts(declared, settings)
+    people = declared.everyone(settings.administrator)
+    accounts = _accounts(people, settings)
     changes: list[str] = []
     subjects: dict[str, str] = {}
     for name in ("casemate", "casemate-admin"):
@@ -83,7 +85,7 @@ def apply_people(
         realm = connect(settings.keycloak, name, client=client, within=name)
         if name == "casemate":
             put_groups(realm, {group.path: group.clearance for group in declared.groups})
-        for person in declared.people:
+        for person in people:
             if person.realm == name:
                 known = accounts[person.username]
                 credentials = (known.password, known.otp)
@@ -113,9 +115,9 @@ def read_accounts(path: Path) -> list[Account]:
         raise FormatError(f"{path}: {exc}") from exc
 
 
-def _accounts(declared: Declared, settings: ApplySettings) -> Mapping[str, Account]:
+def _accounts(people: Sequence[Named], settings: ApplySettings) -> Mapping[str, Account]:
     """Return the accounts with their credentials, generated and kept where there are none."""
-    if not declared.people:
+    if not people:
         return {}
     if settings.accounts is None:
         raise DeclaredError("people are declared, and `accounts` names no file for them")
@@ -130,7 +132,7 @@ def _accounts(declared: Declared, settings: ApplySettings) -> Mapping[str, Accou
             password=password_for(person.username),
             otp=_otp_secret() if person.second_factor else "",
         )
-        for person in declared.people
+        for person in people
     }
     if accounts != known:  # before Keycloak knows them: a password nobody has opens nothing
         replace(path, account.write(list(accounts.values())), mode=0o600)

@@ -254,6 +254,16 @@ class Declared(_Strict):
             _check_empty(f"{what} declared twice", {n for n in names if names.count(n) > 1})
         return self
 
+    def everyone(self, administrator: str) -> list[Account]:
+        """Return the declared people, and in any case an administrator who has this name.
+
+        A site whose directory stands behind Keycloak declares nobody. Without a first
+        administrator nobody could enter to join that directory to it.
+        """
+        if not administrator or any(ADMIN_ROLE in one.roles for one in self.people):
+            return [*self.people]
+        return [*self.people, Account(username=administrator, roles=[ADMIN_ROLE])]
+
     def policy(self) -> policy.Policy:
         """Return what gateway and console read."""
         models = {

@@ -17,6 +17,7 @@ def test_the_inventory_is_one_machine_with_the_answers() -> None:
     assert site["hosts"]["casemate"]["casemate_domain"] == "casemate.site.internal"
     assert site["hosts"]["casemate"]["casemate_admin_domain"] == "admin.casemate.site.internal"
     assert site["hosts"]["casemate"]["casemate_overrides"] == []
+    assert site["hosts"]["casemate"]["casemate_administrator"] == ""
     assert "casemate_zones" not in site["hosts"]["casemate"], (
         "the closed ones of the playbooks stay"
     )

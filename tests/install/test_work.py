@@ -14,7 +14,7 @@ from appliance.install.preflight import NotReadyError
 from appliance.install.record import Record
 from appliance.install.report import Facts
 from appliance.install.telephone import Fault
-from appliance.install.work import SAMPLE, StoppedError, Work, body, fault_of
+from appliance.install.work import NOBODY, SAMPLE, StoppedError, Work, body, fault_of
 from tests.install.stage import CANARY, PLAYBOOKS, RELEASE, SCRIPT, Stage, task
 
 STATE = opened(None, RELEASE)
@@ -113,6 +113,20 @@ def test_the_report_says_that_the_sample_site_was_taken(stage: Stage) -> None:
     everything(stage.work())
     facts = Facts.parse((stage.places.reports / "report.json").read_bytes())
     assert SAMPLE in facts.not_measured
+
+
+@pytest.mark.parametrize("roles", [None, '["rssi"]', '["administrateur"]'])
+@pytest.mark.parametrize("administrator", ["", "a-martin"])
+def test_the_report_says_when_nobody_can_administer_accounts(
+    stage: Stage, roles: str | None, administrator: str
+) -> None:
+    people = f'[[people]]\nusername = "sam"\nroles = {roles}\n' if roles else ""
+    stage.places.settings.mkdir(parents=True)
+    stage.places.declared.write_text(f"ungrounded = false\n{people}")
+    everything(stage.work(administrator=administrator))
+    facts = Facts.parse((stage.places.reports / "report.json").read_bytes())
+    named = bool(administrator) or "administrateur" in (roles or "")
+    assert (NOBODY in facts.not_measured) is not named
 
 
 def test_the_report_is_signed_and_tied_to_its_facts(stage: Stage) -> None:

@@ -107,6 +107,22 @@ def test_a_site_is_applied_once_and_the_second_time_nothing_changes(
     assert rows == [("procedures", 0), ("ressources-humaines", 1), ("securite", 2)]
 
 
+def test_a_site_without_people_still_has_a_first_administrator(
+    site: Site, settings: ApplySettings
+) -> None:
+    bare = re.sub(r"\[\[people\]\]\n(?:\w.*\n)+", "", TEXT)
+    named = settings.model_copy(update={"administrator": "a.martin"})
+    assert "casemate-admin: account a.martin" in run(parse(bare), named)
+    assert run(parse(bare), named) == []
+    assert named.accounts is not None
+    (kept,) = read_accounts(named.accounts)
+    assert (kept.username, kept.realm, bool(kept.otp)) == ("a.martin", "casemate-admin", True)
+    realm = site.admin("casemate-admin")
+    (found,) = realm.get("/users", username="a.martin", exact="true")
+    roles = {role["name"] for role in realm.get(f"/users/{found['id']}/role-mappings/realm")}
+    assert "administrateur" in roles
+
+
 def test_only_what_changed_is_recorded_and_before_it_holds(
     site: Site, settings: ApplySettings
 ) -> None:

@@ -124,3 +124,17 @@ def test_every_key_is_documented() -> None:
     for model in models:
         for name, field in model.model_fields.items():
             assert field.description, f"{model.__name__}.{name}"
+
+
+def test_a_first_administrator_joins_only_people_without_one() -> None:
+    whole = parse(TEXT)
+    assert any("administrateur" in one.roles for one in whole.people)
+    assert whole.everyone("a.martin") == whole.people
+    alone = whole.model_copy(update={"people": []})
+    (made,) = alone.everyone("a.martin")
+    assert (made.username, made.realm, made.second_factor) == (
+        "a.martin",
+        "casemate-admin",
+        True,
+    )
+    assert alone.everyone("") == []
