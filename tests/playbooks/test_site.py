@@ -51,6 +51,8 @@ def test_every_role_is_played_and_carries_its_name_as_tag() -> None:
         pytest.param("haproxy", "nftables", id="a rule names the front's user"),
         pytest.param("nftables", "hardening", id="hardening is last"),
         pytest.param("recorder", "local_access", id="logins are recorded"),
+        pytest.param("haproxy", "monitoring", id="what is measured runs"),
+        pytest.param("monitoring", "nftables", id="a rule names who measures"),
     ],
 )
 def test_the_order_of_roles_that_binds(before: str, after: str) -> None:
@@ -117,3 +119,4 @@ def test_each_waiver_has_a_reason_an_owner_and_dates_within_a_year() -> None:
         assert len(waiver["reason"]) > 20
         assert waiver["owner"]
         assert waiver["date"] < waiver["until"]
+        assert set(waiver) <= {"control", "reason", "owner", "date", "until", "rules"}

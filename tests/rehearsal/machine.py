@@ -4,6 +4,7 @@ Two veth pairs are its only cards: `users0`, where a person's browser is, and `w
 default route ends in the canary. Their other ends are in a network namespace of the rehearsal.
 """
 
+import hashlib
 import shutil
 import subprocess
 import time
@@ -11,7 +12,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-PACKAGES = "ca-certificates,python3,systemd,systemd-sysv,dbus,openssh-client,coreutils,procps"
+PACKAGES = "ca-certificates,python3,systemd,systemd-sysv,dbus,openssh-client,coreutils"
+PACKAGES += ",procps,linux-base"  # the last one comes with every kernel
 START = 60.0  # seconds
 ADDRESS, PERSON = "198.51.100.2", "198.51.100.1"  # machine, browser
 LEAVING, CANARY = "192.0.2.2", "192.0.2.1"  # machine, where every route ends
@@ -41,7 +43,8 @@ def call(*argv: str | Path, timeout: float = 120) -> str:
 
 def base(cache: Path) -> bool:
     """Make a bare Debian 13 in `cache`, once; tell whether it had to be made."""
-    tree, whole = cache / "trixie", cache / "trixie.whole"
+    named = hashlib.sha256(PACKAGES.encode()).hexdigest()[:12]
+    tree, whole = cache / "trixie", cache / f"trixie.{named}"
     if missing := not whole.exists():
         shutil.rmtree(tree, ignore_errors=True)
         cache.mkdir(parents=True, exist_ok=True)
