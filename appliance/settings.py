@@ -296,6 +296,9 @@ class FrontSettings(_Strict):
     identity: str = "127.0.0.1:8080"
     """Address and port of Keycloak."""
 
+    measures: str | None = None
+    """Address and port on the loopback where Prometheus reads counts; None for none."""
+
 
 class RecorderSettings(_Strict):
     """Keys of `recorder.toml`, the settings of the recorder."""

@@ -48,6 +48,7 @@ class Front:
     certificate: str | None = None  # PEM file; None only on the loopback
     inside_mode: str = "600"  # of the socket inside; on a site its folder's group reads too
     admin: Administration | None = None  # a site has one
+    measures: str | None = None  # address and port on the loopback, for Prometheus
 
 
 def render(front: Front) -> str:

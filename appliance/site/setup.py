@@ -114,6 +114,7 @@ def front(settings: FrontSettings) -> Front:
         certificate=f'"${{{CREDENTIALS}}}/users.pem"',
         inside_mode="660",
         admin=admin,
+        measures=settings.measures,
     )
 
 

@@ -103,6 +103,14 @@ def test_the_administrators_front_is_keycloak_alone_and_asks_for_a_card() -> Non
     assert taken < admin.index("set-header SSL_CLIENT_CERT")
 
 
+def test_counts_are_read_on_the_loopback_alone_and_only_where_they_are_wanted() -> None:
+    assert "prometheus-exporter" not in render(FRONT)
+    measures = parts(render(replace(FRONT, measures="127.0.0.1:8404")))["frontend measures"]
+    assert "bind 127.0.0.1:8404\n" in measures
+    assert "use-service prometheus-exporter if { path /metrics }" in measures
+    assert "backend" not in measures
+
+
 def test_the_socket_inside_is_its_folders_groups_on_a_site() -> None:
     assert "bind unix@/run/casemate/inside.sock mode 600\n" in render(FRONT)
     assert "inside.sock mode 660\n" in render(replace(FRONT, inside_mode="660"))

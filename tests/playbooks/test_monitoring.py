@@ -1,0 +1,114 @@
+"""What is measured, on which ports, and what an alert says."""
+
+import re
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from tests.playbooks.rendering import ROLES, render, variables
+
+ROLE = ROLES / "monitoring"
+RULES: list[dict[str, Any]] = yaml.safe_load((ROLE / "files" / "rules.yml").read_text("utf-8"))[
+    "groups"
+][0]["rules"]
+PLAYED: dict[str, Any] = yaml.safe_load((ROLE / "files" / "rules_test.yml").read_text("utf-8"))
+FLOWS: list[dict[str, Any]] = yaml.safe_load(
+    (ROLES / "nftables" / "vars" / "main.yml").read_text("utf-8")
+)["__nftables_flows"]
+OWN = variables("monitoring")
+PROGRAM = ROLE / "files" / "casemate-measures"
+
+
+@pytest.mark.parametrize("unit", OWN["__monitoring_units"], ids=lambda unit: unit["name"])
+def test_what_measures_listens_on_the_loopback_alone_and_is_held_in(
+    unit: dict[str, Any],
+) -> None:
+    text = render("monitoring", "casemate.conf.j2", {"item": unit})
+    assert f"--web.listen-address=127.0.0.1:{unit['port']}" in text
+    assert not re.search(r"listen-address=(?!127\.0\.0\.1:|\s|$)", text)
+    for wall in ("IPAddressDeny=any", "CapabilityBoundingSet=", "ProtectSystem=strict"):
+        assert f"{wall}\n" in text
+
+
+def test_each_port_that_is_read_has_a_flow_of_prometheus() -> None:
+    settings = yaml.safe_load(render("monitoring", "prometheus.yml.j2", {}))
+    read = {
+        int(job["static_configs"][0]["targets"][0].rpartition(":")[2])
+        for job in settings["scrape_configs"]
+    }
+    (flow,) = (flow for flow in FLOWS if flow["name"] == "measures")
+    assert set(flow["ports"]) == read
+    assert flow["users"] == ["prometheus"]
+
+
+def test_nothing_is_sent_anywhere() -> None:
+    settings = yaml.safe_load(render("monitoring", "alertmanager.yml.j2", {}))
+    assert settings["receivers"] == [{"name": "here"}]
+
+
+@pytest.mark.parametrize("rule", RULES, ids=lambda rule: rule["alert"])
+def test_an_alert_is_said_in_both_languages_with_a_remedy_and_is_played(
+    rule: dict[str, Any],
+) -> None:
+    assert rule["labels"]["severity"] in {"warning", "critical"}
+    assert " / " in rule["annotations"]["summary"]
+    assert rule["annotations"]["remedy"]
+    raised = yaml.safe_dump(PLAYED["tests"][0]["promql_expr_test"])
+    assert rule["alert"] in raised
+
+
+def test_at_rest_no_alert_is_raised_though_every_measure_is_there() -> None:
+    raised, rest = PLAYED["tests"]
+    assert rest["promql_expr_test"] == [
+        {"expr": "count(ALERTS)", "eval_time": "35m", "exp_samples": []}
+    ]
+    names = [
+        {re.split(r"[{ ]", series["series"])[0] for series in one["input_series"]}
+        for one in (raised, rest)
+    ]
+    assert names[0] == names[1]
+
+
+def measure(tmp_path: Path, *units: str) -> dict[str, float]:
+    """Run the program on a staged machine; return the measures by their name and label."""
+    for name in ("out", "pki", "recorder", "recorder/journal", "waiting"):
+        (tmp_path / name).mkdir(exist_ok=True)
+    folders = [str(tmp_path / name) for name in ("out", "pki", "recorder", "waiting")]
+    subprocess.run(["sh", str(PROGRAM), *folders, *units], check=True, capture_output=True)
+    assert [path.name for path in (tmp_path / "out").iterdir()] == ["casemate.prom"]
+    lines = (tmp_path / "out" / "casemate.prom").read_text().splitlines()
+    pairs = [line.rsplit(" ", 1) for line in lines if not line.startswith("#")]
+    return {name: float(value) for name, value in pairs}
+
+
+def test_the_program_counts_what_waits_and_what_is_not_signed(tmp_path: Path) -> None:
+    at_rest = measure(tmp_path)
+    assert at_rest["casemate_recorder_unsigned_seconds"] == 0
+    assert at_rest["casemate_sessions_waiting"] == 0
+    assert at_rest["casemate_seal_broken"] == 0
+    checkpoint = tmp_path / "recorder" / "checkpoint"
+    checkpoint.touch()
+    subprocess.run(["touch", "-d", "90 seconds ago", str(checkpoint)], check=True)
+    (tmp_path / "recorder" / "journal" / "0").touch()
+    (tmp_path / "waiting" / "1.json").touch()
+    (tmp_path / "waiting" / "used").touch()
+    found = measure(tmp_path)
+    assert 85 <= found["casemate_recorder_unsigned_seconds"] <= 120
+    assert (found["casemate_sessions_waiting"], found["casemate_seal_broken"]) == (1, 1)
+
+
+def test_the_program_reads_when_a_certificate_ends_and_whether_a_unit_runs(
+    tmp_path: Path,
+) -> None:
+    (tmp_path / "pki").mkdir()
+    certificate = tmp_path / "pki" / "users.crt"
+    words = ["openssl", "req", "-x509", "-newkey", "ed25519", "-nodes", "-subj", "/CN=x"]
+    words += ["-days", "10", "-keyout", str(tmp_path / "key"), "-out", str(certificate)]
+    subprocess.run(words, check=True, capture_output=True)
+    found = measure(tmp_path, "no-such-unit")
+    end = found['casemate_certificate_end_seconds{name="users"}']
+    assert 9 * 86_400 < end - found["casemate_measured_seconds"] <= 10 * 86_400
+    assert found['casemate_unit_up{unit="no-such-unit"}'] == 0
