@@ -1,4 +1,4 @@
-"""The command line of bundles: `casemate bundle verify|import|root|delta|spread|status`.
+"""The command line of bundles: `casemate bundle verify|import|root|delta|spread|status|prune`.
 
 Exit codes: 0 done, 1 refused, 2 wrong usage, 3 medium or chunk missing or damaged (copy it
 again, then run the same command: what was good is not read again), 4 not trusted, 70 a defect.
@@ -22,6 +22,7 @@ from appliance.bundle.delta import derive, lacking, outside
 from appliance.bundle.manifest import MANIFEST_BYTES_MAX, Manifest, chunk_path
 from appliance.bundle.medium import Media, open_media
 from appliance.bundle.memory import Memory
+from appliance.bundle.prune import prune
 from appliance.bundle.refusal import BundleError
 from appliance.bundle.show import answer, outcome, print_release, progress, release_facts
 from appliance.bundle.sshsig import ROOT_NAMESPACE, load_private
@@ -33,6 +34,7 @@ from appliance.errors import FormatError
 app = typer.Typer(no_args_is_help=True, help="What enters a site: verify, import, delta.")
 register(app)
 PLACE = Path("/var/lib/casemate")
+CURRENT = Path("/opt/casemate/current")
 _PROCESSORS = {"x86_64": "amd64", "aarch64": "arm64"}
 
 Folders = Annotated[list[Path], typer.Argument(help="Folder of each medium.")]
@@ -220,6 +222,31 @@ def status(
             answer({"ok": True, **facts})
             return
         _print_status(facts)
+
+
+@app.command("prune")
+def prune_store(
+    keep: Annotated[int, typer.Option(min=1, help="Newest releases that stay.")] = 2,
+    root: Place = PLACE,
+    current: Annotated[Path, typer.Option(help="Name of the release that runs.")] = CURRENT,
+    *,
+    as_json: AsJson = False,
+) -> None:
+    """Drop old releases, and the files that only they needed; the one that runs stays."""
+    with outcome(as_json=as_json):
+        store = Store(root)
+        name = current.readlink().name if current.is_symlink() else ""
+        with store.alone():
+            found = prune(store, keep, [int(name)] if name.isdigit() else [])
+        if as_json:
+            answer({"ok": True, "releases": found.releases, "files": found.files,
+                    "bytes": found.bytes})  # fmt: skip
+            return
+        gone = ", ".join(map(str, found.releases)) or "0"
+        typer.echo(
+            f"Retirées : {gone} ; {found.files} fichier(s), {found.bytes} octets libérés"
+        )
+        typer.echo(f"Removed: {gone}; {found.files} file(s), {found.bytes} bytes freed")
 
 
 def machine(os_release: Path) -> Machine:

@@ -24,12 +24,13 @@ from appliance.bundle.manifest import (
     Revocation,
     chunk_path,
 )
-from appliance.bundle.medium import ROOT
+from appliance.bundle.medium import is_root
 from appliance.bundle.pack import Seal, seal
 from appliance.bundle.plan import Part, Payload
+from appliance.bundle.refusal import UntrustedError
 from appliance.bundle.release_tree import Tree
 from appliance.bundle.sshsig import load_private
-from appliance.bundle.trust import Root, check_self_signed
+from appliance.bundle.trust import Root, advance, check_self_signed
 from appliance.errors import FormatError
 
 Told = Callable[[str, int], None]
@@ -63,14 +64,16 @@ class Heading:
 def sealed_by(root: Path, keys: Iterable[Path]) -> Seal:
     """Return who signs: `root.json` with its signatures beside it, and private key files.
 
+    Older roots are carried when they lie beside it as `root.N.json`, with their signatures.
+
     Raises:
         FetchError: A file is absent or is no key.
-        UntrustedError: The root is not signed by its own keys.
+        UntrustedError: A root is not signed by its own keys, or not by those of the one before.
     """
     try:
-        data = root.read_bytes()
-        beside = sorted(root.parent.glob(f"{ROOT}.sig*"))
-        signatures = [path.read_bytes() for path in beside]
+        data, signatures = _signed(root)
+        named = sorted(root.parent.glob("root.*.json"))
+        before = [_signed(path) for path in named if is_root(path.name) and path != root]
         private = [load_private(path.read_bytes()) for path in keys]
     except OSError as exc:
         name = Path(exc.filename).name
@@ -78,7 +81,25 @@ def sealed_by(root: Path, keys: Iterable[Path]) -> Seal:
     except FormatError as exc:
         raise FetchError(f"clé privée illisible : {exc}.", f"{exc}.") from exc
     trusted: Root = check_self_signed(data, signatures)
-    return Seal(trusted, signatures, private)
+    older = sorted(
+        ((check_self_signed(old, found), found) for old, found in before),
+        key=lambda each: each[0].version,
+    )
+    for at, (old, _) in enumerate(older):
+        following = [(r.to_bytes(), list(f)) for r, f in older[at:]] + [(data, signatures)]
+        if advance(old, following) != trusted:
+            raise UntrustedError(
+                "CM-INS-02",
+                f"root.{old.version}.json ne mène pas à root.json.",
+                f"root.{old.version}.json does not lead to root.json.",
+            )
+    return Seal(trusted, signatures, private, older)
+
+
+def _signed(root: Path) -> tuple[bytes, list[bytes]]:
+    """Return the bytes of a root file, and the signatures that lie beside it."""
+    beside = sorted(root.parent.glob(f"{root.name}.sig*"))
+    return root.read_bytes(), [path.read_bytes() for path in beside]
 
 
 @dataclass(slots=True)

@@ -36,11 +36,16 @@ SLACK = 1 << 20  # bytes of a medium kept for its tables and folders
 
 @dataclass(frozen=True, slots=True)
 class Seal:
-    """Who signs. Without release keys, `ssh-keygen -Y sign -n bundle@casemate` does, later."""
+    """Who signs. Without release keys, `ssh-keygen -Y sign -n bundle@casemate` does, later.
+
+    `older` holds the roots between the one that the oldest site trusts and the newest, each
+    with its signatures: a site that missed a rotation follows them one by one.
+    """
 
     root: Root
     root_signatures: Sequence[bytes]
     release_keys: Sequence[Ed25519PrivateKey] = ()
+    older: Sequence[tuple[Root, Sequence[bytes]]] = ()
 
 
 def sign_root(root: Root, keys: Sequence[Ed25519PrivateKey]) -> list[bytes]:
@@ -76,6 +81,10 @@ def seal(folder: Path, draft: Manifest, by: Seal) -> Manifest:
     (folder / MANIFEST).write_bytes(data)
     (folder / ROOT).write_bytes(by.root.to_bytes())
     _write_signatures(folder / ROOT, list(by.root_signatures))
+    for root, signatures in by.older:
+        place = folder / f"root.{root.version}.json"
+        place.write_bytes(root.to_bytes())
+        _write_signatures(place, list(signatures))
     keys = by.release_keys
     _write_signatures(folder / MANIFEST, [sign(k, data, MANIFEST_NAMESPACE) for k in keys])
     carried = [sorted(d for d in manifest.chunks() if chunk_path(d) in listed)]

@@ -13,6 +13,7 @@ from appliance.bundle.pack import Seal, sign_root
 from appliance.bundle.plan import Part
 from appliance.bundle.refusal import UntrustedError
 from appliance.bundle.release_tree import Tree
+from appliance.bundle.trust import Root
 from tests.bundle.bundles import CREATED, OTHER_KEY, RELEASE_KEY, ROOT_KEYS, make_root
 from tests.bundle.sites import bring
 from tests.bundle.test_pack import contents
@@ -181,3 +182,47 @@ def test_a_key_that_cannot_be_read_is_named(place: Workplace) -> None:
         sealed_by(place.root, [place.key])
     with pytest.raises(FetchError, match=r"none\.json: cannot be read"):
         sealed_by(place.root.with_name("none.json"), [])
+
+
+def rotated(place: Workplace, *versions: int) -> Root:
+    """Make the last of these roots root.json; the others lie beside it."""
+    for path in place.root.parent.glob("root.*"):
+        path.unlink()
+    for version in versions:
+        newest = version == versions[-1]
+        path = place.root if newest else place.root.with_name(f"root.{version}.json")
+        root = make_root(version)
+        path.write_bytes(root.to_bytes())
+        for number, signature in enumerate(sign_root(root, ROOT_KEYS[:2]), 1):
+            path.with_name(f"{path.name}.sig.{number}").write_bytes(signature)
+    return make_root(versions[-1])
+
+
+def test_a_site_that_missed_a_rotation_follows_the_roots_that_are_carried(
+    place: Workplace, tree: Tree, tmp_path: Path
+) -> None:
+    Bundle(tmp_path / "first", SMALL).write(tree, HEADING, SEAL, lambda *_: None)
+    bring(tmp_path / "site", tmp_path / "first")
+    newest = rotated(place, 2, 3)
+    by = sealed_by(place.root, [place.key])
+    assert [root.version for root, _ in by.older] == [2]
+    later = replace(HEADING, release_seq=8)
+    Bundle(tmp_path / "second", SMALL).write(tree, later, by, lambda *_: None)
+    names = {path.name for path in (tmp_path / "second").glob("root.*")}
+    assert names == {
+        "root.json", "root.json.sig", "root.json.sig.2", "root.2.json", "root.2.json.sig",
+        "root.2.json.sig.2",
+    }  # fmt: skip
+    assert bring(tmp_path / "site", tmp_path / "second").release.root == newest
+
+
+def test_an_older_root_that_does_not_lead_to_the_newest_is_not_carried(
+    place: Workplace,
+) -> None:
+    rotated(place, 4, 3)
+    with pytest.raises(UntrustedError, match=r"root\.4\.json does not lead"):
+        sealed_by(place.root, [place.key])
+    rotated(place, 2, 3)
+    (place.root.parent / "root.2.json.sig.1").unlink()
+    with pytest.raises(UntrustedError, match="not signed by its own keys"):
+        sealed_by(place.root, [place.key])
