@@ -63,8 +63,7 @@ class Machine:
             machine.node(f"nvidia{number}")
         for name in ("nvidiactl", "nvidia-uvm"):
             machine.node(name)
-        for folder in ("modprobe.d", "modules-load.d", "udev/rules.d", "systemd/system"):
-            (root / "etc" / folder).mkdir(parents=True)
+        (root / "etc" / "systemd" / "system").mkdir(parents=True)
         machine.write("proc/driver/nvidia/version", LOADED)
         machine.write("release/binaries/gpu-driver.lock.json", json.dumps(LOCK))
         machine.write(f"release/binaries/gpu-driver/modules/{LINUX}/nvidia.ko", "module")
