@@ -68,15 +68,17 @@ SYSTEM = (
     "/run/chrony/",
     "/run/user/",
 )
-# Which accounts may be which role of the database, by the socket.
-ROLES: dict[str, set[str]] = {
-    "casemate_gateway": {GATEWAY},
-    "casemate_console": {CONSOLE},
-    "casemate_worker": {WORKER, "root"},
-    "casemate_owner": {"root"},
-    "postgres": {"postgres", "root"},
-    "keycloak": set(),
-}
+PEERS = Path(__file__).parents[2] / "playbooks/roles/postgresql/templates/pg_ident.conf.j2"
+
+
+def peers(text: str) -> dict[str, set[str]]:
+    """Read the map of peers: role of the database -> accounts that may be it."""
+    found: dict[str, set[str]] = {"keycloak": set()}  # by password, and never by the socket
+    for line in text.splitlines():
+        if line and not line.startswith("#"):
+            _, user, role = line.split()
+            found.setdefault(role, set()).add(user)
+    return found
 
 
 def forms(secret: bytes) -> list[str]:
@@ -265,7 +267,7 @@ def sockets(box: Machine) -> dict[str, Any]:
 LOGIN = """
 for pair in "$@"; do
   user="${pair%%:*}" role="${pair##*:}" base=casemate
-  test "$role" = keycloak && base=keycloak
+  case "$role" in keycloak) base=keycloak;; prometheus) base=postgres;; esac
   setpriv --reuid="$user" --regid="$(id -g "$user")" --clear-groups \
     psql -XAtqw -h /run/postgresql -d "$base" -U "$role" -c 'SELECT 1' >/dev/null 2>&1 &&
     echo "$pair"
@@ -279,10 +281,18 @@ def roles(box: Machine) -> dict[str, Any]:
     Raises:
         RehearsalError: Somebody else gets in, or its own user does not.
     """
-    names = [*UNITS, "root", "nobody", "casemate-canary"]
-    pairs = [f"{name}:{role}" for name in names for role in ROLES]
+    declared = peers(PEERS.read_text("utf-8"))
+    known = set(users(box))
+    names = {
+        *UNITS,
+        "root",
+        "nobody",
+        "casemate-canary",
+        *set().union(*declared.values()),
+    } & known
+    pairs = [f"{name}:{role}" for name in sorted(names) for role in declared]
     found = set(box.run("sh", "-c", LOGIN, "sh", *pairs, timeout=300).stdout.split())
-    wanted = {f"{name}:{role}" for role, some in ROLES.items() for name in some}
+    wanted = {f"{name}:{role}" for role, some in declared.items() for name in some & known}
     if found != wanted:
         raise RehearsalError(f"roles: too many {found - wanted}, missing {wanted - found}")
     return {"pairs": len(pairs), "logins": sorted(found)}

@@ -5,6 +5,7 @@ account of the machine; from each zone, a network namespace does. The table is s
 to fail: a rule too many is seen, and a listener that nobody declared fails the verification.
 """
 
+import json
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -23,6 +24,8 @@ PLACES = ((HERE, HERE), (FRONT, HERE), ("", "::1"), ("", ADDRESS))  # (source, a
 LOCAL = {address for _, address in PLACES}
 ELSEWHERE = (("tcp", "203.0.113.7", 443), ("udp", "192.0.2.53", 53), ("udp", "192.0.2.9", 123))
 OPEN = {"passed", "nobody"}  # the filter let it through
+CLOCK = "10.77.1.1"  # of the site, for the time of the proof
+SILENT = ("casemate-recorder", "casemate-engine", "casemate-vllm@embed")  # no network at all
 ZONES = ("users", "admin", "logs", "gpu", "backup")
 
 
@@ -86,6 +89,18 @@ def declared_entering(found: Iterable[Flow], zone: str, one: Try) -> bool:
     return any(
         flow.kind == "enter"
         and flow.zone == zone
+        and one.protocol == flow.protocol
+        and one.port in flow.ports
+        for flow in found
+    )
+
+
+def declared_leaving(found: Iterable[Flow], user: str, one: Try) -> bool:
+    """Say whether a flow lets a user of the machine reach the clock of the site."""
+    return any(
+        flow.kind == "leave"
+        and user in flow.users
+        and one.address == CLOCK
         and one.protocol == flow.protocol
         and one.port in flow.ports
         for flow in found
@@ -202,6 +217,39 @@ def from_zones(box: Machine, found: Sequence[Flow], spaces: dict[str, str]) -> d
     return {"pairs": pairs, "passes": table, "faults": faults}
 
 
+def leaving(box: Machine, found: Sequence[Flow], people: Sequence[User]) -> dict[str, Any]:
+    """Try to leave as each user, also to the clock, where nothing listens."""
+    tries = [Try("udp", "", CLOCK, port) for port in (53, 123, 443)]
+    tries += [Try("tcp", "", CLOCK, port) for port in (123, 443)]
+    tries += [Try("udp", "", "10.77.2.1", 123)]
+    seen = probe(entered(box), [one.job([t.job() for t in tries]) for one in people])
+    table: dict[str, list[str]] = {}
+    faults: list[str] = []
+    for person, words in zip(people, seen, strict=True):
+        for one, word in zip(tries, words, strict=True):
+            if wrong(declared_leaving(found, person.name, one), word):
+                faults.append(f"{person.name} {one} {word}")
+            if word in OPEN:
+                table.setdefault(person.name, []).append(f"{one.address}:{one.port}")
+    return {"pairs": len(people) * len(tries), "passes": table, "faults": faults}
+
+
+def silent(box: Machine) -> dict[str, Any]:
+    """Show that units without a network have a loopback of their own, and nothing else.
+
+    Raises:
+        RehearsalError: One has a card.
+    """
+    seen: dict[str, Any] = {}
+    for unit in SILENT:
+        pid = box.run("systemctl", "show", "-P", "MainPID", f"{unit}.service").stdout.strip()
+        listed = box.run("nsenter", "-t", pid, "-n", "ip", "-json", "link").stdout
+        seen[unit] = [card["ifname"] for card in json.loads(listed)]
+    if any(cards != ["lo"] for cards in seen.values()):
+        raise RehearsalError(f"units that need no network have one: {seen}")
+    return seen
+
+
 def listeners(box: Machine) -> dict[str, Any]:
     """Show that a listener that no flow declares fails the verification, and only that.
 
@@ -247,7 +295,7 @@ def segmentation(box: Machine) -> dict[str, Any]:
     table: dict[str, Any] = {"inside": inside(box, found, list(people.values()))}
     with zones(box) as spaces:
         try:
-            opened = {"casemate_zones": variables()}
+            opened = {"casemate_zones": variables(), "casemate_time_servers": [CLOCK]}
             play(
                 box,
                 "site.yml",
@@ -257,10 +305,12 @@ def segmentation(box: Machine) -> dict[str, Any]:
                 yaml.safe_dump(opened, default_flow_style=True, width=10_000).strip(),
             )
             table["zones"] = from_zones(box, found, spaces)
+            table["leaving"] = leaving(box, found, list(people.values()))
         finally:
             play(box, "site.yml", "--tags", "nftables")
-    if faults := table["inside"]["faults"] + table["zones"]["faults"]:
+    if faults := [fault for part in table.values() for fault in part["faults"]]:
         raise RehearsalError(f"{len(faults)} pairs are not as declared: {faults[:20]}")
+    table["without a network"] = silent(box)
     table["control"] = control(box, found, people["casemate-engine"])
     table["listeners"] = listeners(box)
     for part in ("strangers", "departures4", "departures6"):

@@ -17,12 +17,14 @@ from tests.rehearsal import attacks, attacks_inside, hostile, probe, secrets, se
 from tests.rehearsal.attacks import RefusedError, Work, played
 from tests.rehearsal.hostile import ROOT_DOES, TRUSTED, Seen, judge, judge_root
 from tests.rehearsal.segmentation import (
+    CLOCK,
     FRONT,
     HERE,
     UNDECLARED,
     ZONES,
     Try,
     declared_inside,
+    declared_leaving,
     entering,
     flows,
     inner_tries,
@@ -85,6 +87,25 @@ def test_a_zone_passes_by_its_own_flow_alone() -> None:
 def test_no_zone_passes_from_a_strange_address_or_through_the_machine() -> None:
     assert not entering(FLOWS, "users", Try("tcp", "203.0.113.50", "10.77.1.2", 443))
     assert not entering(FLOWS, "users", Try("tcp", "", "10.77.2.1", 443))
+
+
+@pytest.mark.parametrize(
+    ("user", "protocol", "address", "port", "leaves"),
+    [
+        ("_chrony", "udp", CLOCK, 123, True),
+        ("_chrony", "tcp", CLOCK, 123, False),
+        ("_chrony", "udp", "203.0.113.7", 123, False),
+        ("root", "udp", CLOCK, 123, False),
+    ],
+)
+def test_the_clock_of_the_site_is_reached_by_its_own_user_alone(
+    user: str,
+    protocol: str,
+    address: str,
+    port: int,
+    leaves: bool,  # noqa: FBT001 - a column
+) -> None:
+    assert declared_leaving(FLOWS, user, Try(protocol, "", address, port)) is leaves
 
 
 @pytest.mark.parametrize(
@@ -302,11 +323,12 @@ def test_the_table_of_sockets_is_what_the_groups_of_the_units_give() -> None:
             assert allowed == {*joined, owner}, name
 
 
-def test_the_table_of_roles_is_the_map_of_peers() -> None:
-    text = (ROLES / "postgresql/templates/pg_ident.conf.j2").read_text("utf-8")
-    found: dict[str, set[str]] = {"keycloak": set()}
-    for line in text.splitlines():
-        if line and not line.startswith("#"):
-            _, user, role = line.split()
-            found.setdefault(role, set()).add(user)
-    assert found == secrets.ROLES
+def test_each_process_is_one_role_of_the_database_and_keycloak_none_by_the_socket() -> None:
+    found = secrets.peers(secrets.PEERS.read_text("utf-8"))
+    assert found["keycloak"] == set()
+    for name in ("gateway", "console", "worker"):
+        assert found[f"casemate_{name}"] - {"root"} == {f"casemate-{name}"}
+        assert [role for role, some in found.items() if f"casemate-{name}" in some] == [
+            f"casemate_{name}"
+        ]
+    assert found["casemate_owner"] == {"root"}
