@@ -1,4 +1,4 @@
-"""The locks of this repository fit the target: each wheel installs on Debian 13, Python 3.13."""
+"""The locks of this repository fit the target: each wheel installs there."""
 
 from collections import Counter
 from pathlib import Path
