@@ -27,6 +27,7 @@ from tests.rehearsal import bundle, database, machine
 from tests.rehearsal.canary import Canary
 from tests.rehearsal.hostile import hostile
 from tests.rehearsal.machine import ADDRESS, Machine, RehearsalError
+from tests.rehearsal.rack import rack
 from tests.rehearsal.secrets import secrets
 from tests.rehearsal.segmentation import segmentation
 
@@ -121,6 +122,7 @@ class Rehearsal:
             raise
         finally:
             entry["seconds"] = round(time.monotonic() - started, 1)
+            entry["load"] = round(os.getloadavg()[0], 1)  # of the host: who else it works for
             shown = {k: v for k, v in entry.items() if k not in {"phase", "ok"}}
             print(
                 f"  {'✓' if entry['ok'] else '✗'} {json.dumps(shown, ensure_ascii=False)}",
@@ -279,6 +281,7 @@ class Rehearsal:
             "hostile gateway": lambda: hostile(self.box),
             "secrets and sockets": lambda: secrets(self.box),
             "tests of SQL on PostgreSQL 17": lambda: database.prove(self.box),
+            "people at the rack": lambda: rack(self.box, DOMAIN),
             "canary, at the end": self.control,
         }
 
