@@ -11,7 +11,7 @@ GATEWAYS ?= 2
 BIN := .venv/bin
 PYTEST := $(BIN)/pytest -p no:cacheprovider
 
-.PHONY: rehearsal site-locks parts-log parts-web help demo smoke test check types pure lint bench deep demo-falsify ready-demo ready-test
+.PHONY: rehearsal rehearsal-adversity site-locks parts-log parts-web help demo smoke test check types pure lint bench deep demo-falsify ready-demo ready-test
 help:
 	@sed -n 's/^# \{0,1\}//p' $(firstword $(MAKEFILE_LIST)) | head -2
 	@echo "make demo | test | smoke | check | bench | demo-falsify | deep"
@@ -99,3 +99,13 @@ site-locks:
 rehearsal: ready-demo
 	@.ci/setup packages rehearsal
 	@.ci/lane rehearsal 1800 $(BIN)/python -m tests.rehearsal.run
+
+# The real installer with a wrong clock, full disks, kills and failures; sticks of FAT32 and exFAT.
+# As root. Each message that was shown: build/adversity.json.
+rehearsal-adversity:
+	@.ci/setup packages test
+	@.ci/setup venv
+	@.ci/setup assets
+	@.ci/setup packages rehearsal
+	@.ci/setup packages adversity
+	@.ci/lane adversity 1800 $(BIN)/python -m tests.rehearsal.adversity
