@@ -2,7 +2,8 @@
 
 `python -m tests.rehearsal.run` as root. Each phase is timed, after each the canary must be
 empty; `build/rehearsal.json` says what was done, also when a phase failed. While one works on a
-role: `--keep` leaves the machine running, `--from PHASE` goes on with the one that was left.
+role: `--keep` leaves the machine running, `--from PHASE` goes on with the one that was left,
+`--to PHASE` ends there.
 """
 
 import argparse
@@ -77,7 +78,7 @@ AGAIN = (
     "/opt/casemate/controller/bin/ansible-playbook -i inventories/single/hosts.yml "
     "-i /etc/casemate/inventory.json site.yml"
 )
-FIRST = "bare system"
+FIRST, LAST = "bare system", "canary, at the end"
 UNWATCHED = {"bare system", "bundle", "media", "boot"}  # there is no machine yet
 UNITS = (
     "casemate-recorder", "casemate-gateway@0", "casemate-console", "casemate-worker",
@@ -277,6 +278,7 @@ class Rehearsal:
             "second run": lambda: self.again(0),
             "one change by hand": self.by_hand,
             "exposure of the units": self.exposure,
+            "canary, after the runs": self.control,
             "segmentation": lambda: segmentation(self.box),
             "hostile gateway": lambda: hostile(self.box),
             "secrets and sockets": lambda: secrets(self.box),
@@ -285,14 +287,14 @@ class Rehearsal:
             "canary, at the end": self.control,
         }
 
-    def play(self, first: str) -> None:
-        """Do all of it, or what comes from one phase on, on a machine that was left running."""
+    def play(self, first: str, last: str) -> None:
+        """Do all of it, or what is from one phase to another on a machine that was left."""
         steps = self.steps()
         names = list(steps)
         if first != FIRST:
             self.box.attach()
             self.fingerprint = bundle.fingerprint(self.folder / "trust")
-        for name in names[names.index(first) :]:
+        for name in names[names.index(first) : names.index(last) + 1]:
             self.phase(name, steps[name], watched=name not in UNWATCHED)
 
     def write(self) -> None:
@@ -317,6 +319,7 @@ def main() -> int:
     parser.add_argument("folder", type=Path, nargs="?", default=FOLDER)
     parser.add_argument("--keep", action="store_true")
     parser.add_argument("--from", dest="first", default=FIRST)
+    parser.add_argument("--to", dest="last", default=LAST)
     asked = parser.parse_args()
     # The lane ends with this signal: the machine must not outlive it.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
@@ -326,7 +329,7 @@ def main() -> int:
         shutil.rmtree(asked.folder, ignore_errors=True)
         asked.folder.mkdir(parents=True)
     try:
-        rehearsal.play(asked.first)
+        rehearsal.play(asked.first, asked.last)
     except Exception:  # noqa: BLE001 - the edge: written, then told
         traceback.print_exc()
         return 1
