@@ -126,6 +126,69 @@ def test_a_site_that_has_its_own_driver_keeps_it() -> None:
     assert all(one["holds"] for one in found.values())
 
 
+NODES = [f"{name} 660 905" for name in ("nvidiactl", "nvidia-uvm", "nvidia0", "nvidia1")]
+
+
+def holds(file: str, name: str, changes: Mapping[str, Any]) -> bool:
+    """Tell whether the assertion of a task holds, as Ansible evaluates it."""
+    loader = DataLoader()
+    own, tasks = (
+        loader.load_from_file(str(GPU / path), trusted_as_template=True)
+        for path in ("vars/main.yml", f"tasks/{file}")
+    )
+    (task,) = (one for one in tasks if one["name"] == name)
+    nodes = {"__gpu_nodes": {"stdout_lines": NODES}}
+    variables = {**own, **READY, **nodes, **changes, **task.get("vars", {})}
+    asked = task["ansible.builtin.assert"]["that"]
+    templar = Templar(loader=loader, variables=variables)
+    conditions = asked if isinstance(asked, list) else [asked]
+    return all(templar.evaluate_conditional(condition) for condition in conditions)
+
+
+ANSWERS = "Refuse a driver that does not answer for every card, or is another"
+OPEN = "Refuse a missing node, and one that others may open"
+LINKED = "Refuse cards behind a switch without what links them"
+
+
+@pytest.mark.parametrize(
+    ("file", "name", "changes"),
+    [
+        pytest.param("verify.yml", ANSWERS, NO_DRIVER, id="no driver answers"),
+        pytest.param("verify.yml", ANSWERS,
+                     {"__gpu_said": {"rc": 0, "stdout_lines": CARDS[:1]}},
+                     id="one of two cards is silent"),
+        pytest.param("verify.yml", ANSWERS, {"__gpu_lock_file": brought(version="590.1.2")},
+                     id="the driver of before still runs"),
+        pytest.param("verify.yml", "Refuse cards that fall asleep between two questions",
+                     field(6, "Disabled"), id="no persistence"),
+        pytest.param("verify.yml", OPEN, {"__gpu_nodes": {"stdout_lines": NODES[:-1]}},
+                     id="a node is missing"),
+        pytest.param("verify.yml", OPEN,
+                     {"__gpu_nodes": {"stdout_lines": [*NODES[:-1], "nvidia1 660 44"]}},
+                     id="a node of another group"),
+        pytest.param("precheck.yml", LINKED, {"__gpu_bus": {"stdout_lines": [*BUS, SWITCH]}},
+                     id="a switch without its manager"),
+        pytest.param("configure.yml", "Stop where a restart is needed",
+                     {"__gpu_bus": {"stdout_lines": ["0:1:0.0 0x030000 nouveau"]}},
+                     id="another driver holds a card"),
+    ],
+)  # fmt: skip
+def test_the_role_stops_where_cards_cannot_serve(
+    file: str, name: str, changes: dict[str, Any]
+) -> None:
+    assert holds(file, name, {})
+    assert not holds(file, name, changes)
+
+
+def test_a_switch_with_its_manager_is_taken() -> None:
+    manager = {"path": "m.deb", "name": "nvidia-fabricmanager", "version": "580.95.05-1"}
+    given = {
+        "__gpu_bus": {"stdout_lines": [*BUS, SWITCH]},
+        "__gpu_lock_file": brought(files=[*LOCK["files"], manager]),
+    }
+    assert holds("precheck.yml", LINKED, given)
+
+
 @pytest.fixture(scope="module")
 def converged(tmp_path_factory: pytest.TempPathFactory) -> tuple[Machine, str]:
     """Lend a stub on which the role was played, and what Ansible said."""
