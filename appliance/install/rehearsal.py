@@ -5,7 +5,7 @@ those of the machine that rehearses, and its papers say that they are worth noth
 """
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from ipaddress import ip_address, ip_network
 
 import msgspec
@@ -14,7 +14,7 @@ from appliance.errors import ApplianceError
 from appliance.install.answers import Answers
 from appliance.install.container import Card
 from appliance.install.phases import PHASES
-from appliance.install.report import Facts
+from appliance.install.report import Entry, Facts
 from appliance.install.screen import Language, duration, spoken
 
 SCHEMA = "casemate.rehearsal/v1"
@@ -62,12 +62,12 @@ class Outcome(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=T
     remarks: tuple[str, ...]  # checks that are not as expected
     attempts: int  # to leave, in all moments
     caught: bool  # the planted attempt, in each
-    changed_again: int  # tasks of a second installation that changed something
+    changed_again: tuple[str, ...]  # tasks of a second installation that changed something
 
     @property
     def good(self) -> bool:
         """Tell whether one may travel."""
-        return self.attempts == 0 and self.caught and self.changed_again == 0
+        return self.attempts == 0 and self.caught and not self.changed_again
 
     def text(self) -> bytes:
         """Return its canonical bytes, one final newline."""
@@ -138,7 +138,18 @@ def _with_prefix(address: str, sources: tuple[str, ...]) -> str:
     return f"{address}/24"
 
 
-def outcome(facts: Facts, changed_again: int) -> Outcome:
+def changed_last(journal: Iterable[Entry]) -> tuple[str, ...]:
+    """Return the tasks, with their roles, that changed something in the last installation."""
+    found: list[str] = []
+    for entry in journal:
+        if entry["event"] == "install.begin":
+            found = []
+        elif entry["event"] == "task" and entry["outcome"] == "changed":
+            found.append(f"{entry['role']} : {entry['task']}")
+    return tuple(found)
+
+
+def outcome(facts: Facts, changed_again: tuple[str, ...]) -> Outcome:
     """Return what was found, from the report that the container made."""
     return Outcome(
         site_name=facts.site_name, version=facts.release.version,
@@ -164,11 +175,13 @@ def words(found: Outcome, language: Language) -> Iterator[str]:
         name, about = say(phase.french, phase.english), duration(phase.expected)
         expected = say("attendu", "expected")
         yield f"[{number:2d}] {name} : {duration(seconds)} ({expected} {about})"
-    total, changed = duration(found.seconds), found.changed_again
+    total, changed = duration(found.seconds), len(found.changed_again)
     yield f"Installation : {total}."
     yield say(
         f"Second passage : {changed} modification(s).", f"Second run: {changed} change(s)."
     )
+    for task in found.changed_again:
+        yield f"  – {task}"
     caught = say("attrapée", "caught") if found.caught else say("NON attrapée", "NOT caught")
     yield say(
         f"Tentatives de sortie : {found.attempts} ; tentative plantée {caught}.",

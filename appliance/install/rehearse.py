@@ -3,7 +3,6 @@
 The container is thrown away; its papers, marked as worth nothing, and what was found are kept.
 """
 
-import json
 import os
 import shutil
 from collections.abc import Callable
@@ -12,12 +11,20 @@ from pathlib import Path
 
 from appliance.errors import ApplianceError
 from appliance.install import answers as asked
-from appliance.install import seal
+from appliance.install import chain, seal
 from appliance.install.answers import Answers
 from appliance.install.container import TOOLS, Container, bare, tool
 from appliance.install.installing import text_of
 from appliance.install.record import replace_file
-from appliance.install.rehearsal import DECLARED, Outcome, cards, outcome, played, toml
+from appliance.install.rehearsal import (
+    DECLARED,
+    Outcome,
+    cards,
+    changed_last,
+    outcome,
+    played,
+    toml,
+)
 from appliance.install.report import Facts
 from appliance.install.screen import Language, spoken
 
@@ -77,10 +84,10 @@ def rehearse(wish: Wish, say: Callable[[str], None]) -> Outcome:
         box.start()
         _put(box, given, declared)
         _install(box, wish)
+        facts = _papers(box, wish.folder / PAPERS)
         say(spoken("Second passage : rien ne doit changer…", "Second run: nothing may change…",
                    wish.language))  # fmt: skip
-        changed = _again(box)
-        found = outcome(_papers(box, wish.folder / PAPERS), changed)
+        found = outcome(facts, _again(box))
     finally:
         box.end()
     replace_file(wish.folder / RESULT, found.text(), 0o644)
@@ -135,14 +142,16 @@ def _keep_journal(box: Container, folder: Path) -> None:
             shutil.copyfile(path, folder / path.name)
 
 
-def _again(box: Container) -> int:
+def _again(box: Container) -> tuple[str, ...]:
+    """Install again; return the tasks that changed something."""
     done = box.ask(*_AGAIN, timeout=_HOUR)
     if done.returncode:
         raise RehearsedError(
             f"Le second passage s’est arrêté. / The second run stopped. {done.stderr[-1000:]}",
             done.returncode,
         )
-    return int(json.loads(done.stdout.splitlines()[-1])["changed"])
+    journal = box.root / "var/lib/casemate/install/journal.jsonl"
+    return changed_last(chain.read(journal.read_bytes()))
 
 
 def _papers(box: Container, folder: Path) -> Facts:

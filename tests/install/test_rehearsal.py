@@ -15,6 +15,7 @@ from appliance.install.rehearsal import (
     Outcome,
     UnplayableError,
     cards,
+    changed_last,
     outcome,
     played,
     toml,
@@ -41,7 +42,7 @@ SITE = check(FULL)
 GOOD = Outcome(
     site_name="Atelier", version="1.0.0", release_seq=7, manifest="ab" * 32, seconds=60,
     laps=((1, "Contrôles de la machine", 2),), remarks=("Mémoire : 1,0 Gio",), attempts=0,
-    caught=True, changed_again=0,
+    caught=True, changed_again=(),
 )  # fmt: skip
 
 
@@ -86,7 +87,7 @@ def test_an_inventory_without_zones_has_no_card() -> None:
 
 
 def test_what_was_found_comes_from_the_report() -> None:
-    found = outcome(FACTS, changed_again=2)
+    found = outcome(FACTS, ("pki : Renew",))
     assert (found.seconds, found.attempts, found.caught) == (60, 0, True)
     assert found.remarks == ("Mémoire : 1,0 Gio",)
     assert found.manifest == FACTS.release.manifest
@@ -94,18 +95,30 @@ def test_what_was_found_comes_from_the_report() -> None:
 
 
 @pytest.mark.parametrize(
-    "bad", [{"attempts": 1}, {"caught": False}, {"changed_again": 1}], ids=str
+    "bad", [{"attempts": 1}, {"caught": False}, {"changed_again": ("pki : Renew",)}], ids=str
 )
-def test_one_may_travel_only_when_nothing_was_found(bad: dict[str, int]) -> None:
+def test_one_may_travel_only_when_nothing_was_found(bad: dict[str, object]) -> None:
     assert GOOD.good
     failed = msgspec.structs.replace(GOOD, **bad)
     assert not failed.good
+    shown = [*words(failed, Language.FR)]
+    assert ("  – pki : Renew" in shown) == bool(failed.changed_again)
     assert "ne partez pas" in [*words(failed, Language.FR)][-1]
     assert "do not travel" in [*words(failed, Language.EN)][-1]
 
 
+def test_what_the_last_installation_changed_is_named() -> None:
+    def task(name: str, outcome: str) -> dict[str, str]:
+        return {"event": "task", "role": "pki", "task": name, "outcome": outcome}
+
+    begin = {"event": "install.begin"}
+    rows = [begin, task("Make", "changed"), begin, task("Read", "ok"), task("Renew", "changed"),
+            {"event": "install.resume"}, {"event": "phase.done", "phase": "system"}]  # fmt: skip
+    assert changed_last(rows) == ("pki : Renew",)
+
+
 def test_a_report_without_an_egress_proof_is_no_good() -> None:
-    assert not outcome(msgspec.structs.replace(FACTS, egress=()), 0).good
+    assert not outcome(msgspec.structs.replace(FACTS, egress=()), ()).good
 
 
 def test_what_is_not_shown_is_said_before_the_verdict_in_both_languages() -> None:

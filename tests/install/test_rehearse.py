@@ -1,4 +1,3 @@
-import json
 import os
 import subprocess
 from dataclasses import dataclass, field
@@ -11,6 +10,7 @@ from appliance.install import rehearse as module
 from appliance.install.answers import AnswersError, check, read_answers
 from appliance.install.container import Card
 from appliance.install.phases import PHASES, opened
+from appliance.install.record import Record
 from appliance.install.rehearsal import MARKING, Outcome
 from appliance.install.rehearse import PAPERS, RESULT, RehearsedError, Wish, rehearse
 from appliance.install.seal import ReportError
@@ -34,7 +34,7 @@ class Plan:
     """What happens in the container."""
 
     status: int = 0  # of what runs in it
-    changed: int = 0  # by the second run
+    changed: str = ""  # task that changes something in the second run
     boxes: "list[Box]" = field(default_factory=list)
 
 
@@ -42,7 +42,7 @@ class Box:
     """Stands for the container: its installation was done on the stage."""
 
     def __init__(self, stage: Stage, words: tuple[Any, ...], plan: "Plan") -> None:
-        self.root, self.words = stage.places.root, words
+        self.root, self.home, self.words = stage.places.root, stage.places.install, words
         self.shown: list[tuple[str, ...]] = []
         self.status, self.changed = plan.status, plan.changed
         self.ends, self.started = 0, False
@@ -58,8 +58,13 @@ class Box:
 
     def ask(self, *words: str, timeout: float) -> "subprocess.CompletedProcess[str]":
         assert timeout > 600
-        said = "noise\n" + json.dumps({"changed": self.changed})
-        return subprocess.CompletedProcess(words, self.status, said, "it broke")
+        record = Record(self.home)
+        record.note("install.begin", {"manifest": RELEASE.manifest})
+        if self.changed:
+            task = {"role": "pki", "task": self.changed, "outcome": "changed"}
+            record.note("task", task)
+        (self.home / "report/report.pdf").unlink()  # made again, of the second run
+        return subprocess.CompletedProcess(words, self.status, "", "it broke")
 
     def end(self) -> None:
         self.ends += 1
@@ -119,9 +124,9 @@ def test_the_same_inventory_and_media_are_installed_twice_and_the_papers_kept(
 
 
 def test_a_second_run_that_changes_something_is_no_success(stage: Stage, plan: Plan) -> None:
-    plan.changed = 3
+    plan.changed = "Renew"
     found = play(stage)
-    assert found.changed_again == 3
+    assert found.changed_again == ("pki : Renew",)
     assert not found.good
 
 
