@@ -111,9 +111,10 @@ def test_what_the_last_installation_changed_is_named() -> None:
     def task(name: str, outcome: str) -> dict[str, str]:
         return {"event": "task", "role": "pki", "task": name, "outcome": outcome}
 
-    begin = {"event": "install.begin"}
-    rows = [begin, task("Make", "changed"), begin, task("Read", "ok"), task("Renew", "changed"),
-            {"event": "install.resume"}, {"event": "phase.done", "phase": "system"}]  # fmt: skip
+    begin, end = {"event": "install.begin"}, {"event": "phase.done", "phase": "system"}
+    first = [begin, task("Make", "changed"), end]
+    last = [begin, task("Read", "ok"), task("Renew", "changed"), {"event": "install.resume"}]
+    rows = [*first, *last, end]
     assert changed_last(rows) == ("pki : Renew",)
 
 
