@@ -5,8 +5,10 @@ strict umask, a kill in each phase, a failure and the way back; then damaged sti
 stand-in playbooks keep it cheap; `build/adversity.json` holds each message that was shown.
 """
 
+import datetime as dt
 import json
 import os
+import platform
 import re
 import shutil
 import signal
@@ -92,8 +94,9 @@ class Adversity:
         return said
 
     def note(self, name: str, said: str, lines: int = 6) -> None:
-        """Keep the end of what was shown."""
-        kept = [line for line in said.strip().splitlines() if line.strip()][-lines:]
+        """Keep the first line of what was shown, and the last ones."""
+        found = [line for line in said.strip().splitlines() if line.strip()]
+        kept = [*found[:1], *found[1:][-lines:]]
         self.shown[name] = kept
         print(f"▸ {name}", *(f"    {line}" for line in kept), sep="\n", flush=True)
 
@@ -140,6 +143,8 @@ class Adversity:
         self.box.run("touch", "/run/adversity")
         words = ["Code 07-10-", "rôle « gateway »", "Rien ne répond aux usagers", "5 ans après"]
         said = self.starts(NORMAL, 1, words, umask="077")
+        late = [line for line in said.splitlines() if "5 ans" in line]
+        self.note("clock five years late", "\n".join(late))
         self.note("forced failure of a first installation", said)
         expect(seen=self.is_active(), wanted=False, what="the service runs after a failure")
         self.box.run("rm", "/run/adversity")
@@ -266,7 +271,12 @@ def main() -> int:
         )
         return 2
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
-    shown: dict[str, Any] = {"ok": False}
+    commit = machine.call("git", "-C", ROOT, "rev-parse", "--short", "HEAD").strip()
+    shown: dict[str, Any] = {
+        "date": dt.datetime.now(dt.UTC).date().isoformat(),
+        "machine": f"{os.cpu_count()} cores, {platform.release()}",
+        "commit": commit, "ok": False,
+    }  # fmt: skip
     with tempfile.TemporaryDirectory(dir=CACHE.parent, prefix="adversity-") as folder:
         try:
             play(Path(folder), shown, sys.argv[1:])
