@@ -24,7 +24,7 @@ from pathlib import Path
 from typing import Any
 
 from appliance.site import account
-from tests.rehearsal import bundle, database, machine
+from tests.rehearsal import bundle, database, machine, scan
 from tests.rehearsal.canary import Canary
 from tests.rehearsal.hostile import hostile
 from tests.rehearsal.machine import ADDRESS, Machine, RehearsalError
@@ -271,6 +271,7 @@ class Rehearsal:
             "media": self.media,
             "boot": self.boot,
             "canary, before anything": self.control,
+            "BP-028 on the bare machine": lambda: scan.bare(self.box, CACHE),
             "VERIFY.sh": self.verify,
             "install.sh": self.install,
             "visit": self.visit,
@@ -282,6 +283,7 @@ class Rehearsal:
             "segmentation": lambda: segmentation(self.box),
             "hostile gateway": lambda: hostile(self.box),
             "secrets and sockets": lambda: secrets(self.box),
+            "BP-028 on the site": lambda: scan.hardened(self.box, CACHE),
             "tests of SQL on PostgreSQL 17": lambda: database.prove(self.box),
             "people at the rack": lambda: rack(self.box, DOMAIN),
             "canary, at the end": self.control,
