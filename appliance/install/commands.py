@@ -91,7 +91,7 @@ def install(  # noqa: PLR0913 - one option for each thing that an engineer may b
         typer.echo(json.dumps(found))
     else:
         typer.echo(total(changed, seconds, language))
-        typer.echo(str(places.reports / "report.pdf"))
+        typer.echo(str(places.paper))
 
 
 def checklist(  # noqa: PLR0913 - one option for each thing that the sheet may say

@@ -71,6 +71,12 @@ class Places:
         """Signed reports."""
         return self.install / "report"
 
+    @property
+    def paper(self) -> Path:
+        """The report to read: the PDF, or Markdown where none could be set."""
+        pdf = self.reports / "report.pdf"
+        return pdf if pdf.exists() else pdf.with_suffix(".md")
+
     def release(self, number: int) -> Path:
         """Return the tree of an imported release."""
         return self.data / "releases" / str(number)

@@ -36,7 +36,7 @@ from appliance.install.report import (
 )
 from appliance.install.telephone import Fault
 from appliance.install.verbs import Measured, controller_of
-from appliance.printing.typeset import Template, typeset
+from appliance.printing.typeset import PrintingError, Template, typeset
 
 PAPER = Template.of("appliance.install", "report.typ")
 KEPT_OF_TASK = ("role", "task", "host", "outcome", "milliseconds")
@@ -210,11 +210,13 @@ class Work:
         folder.mkdir(mode=0o755, exist_ok=True)
         text = facts.text()
         digest = hashlib.sha256(text).hexdigest()
-        made = {
-            "report.json": text,
-            "report.md": page(facts, digest),
-            "report.pdf": typeset(PAPER, printed.report(facts, digest)),
-        }
+        made = {"report.json": text, "report.md": page(facts, digest)}
+        try:
+            made["report.pdf"] = typeset(PAPER, printed.report(facts, digest))
+        except PrintingError as exc:  # the site stands; the same words are in the other two
+            self.record.note("unprinted", {"error": exc.code})
+            for stale in ("report.pdf", "report.pdf.sig"):
+                (folder / stale).unlink(missing_ok=True)
         for name, content in made.items():
             replace_file(folder / name, content, 0o444)
             seal.sign(key, folder / name)

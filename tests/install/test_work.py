@@ -8,6 +8,7 @@ import pytest
 
 from appliance.errors import ApplianceError
 from appliance.install import seal
+from appliance.install import work as work_module
 from appliance.install.chain import read
 from appliance.install.phases import BY_NAME, PHASES, Phase, opened
 from appliance.install.preflight import NotReadyError
@@ -15,6 +16,7 @@ from appliance.install.record import Record
 from appliance.install.report import Facts
 from appliance.install.telephone import Fault
 from appliance.install.work import NOBODY, SAMPLE, StoppedError, Work, body, fault_of
+from appliance.printing.typeset import PrintingError
 from tests.install.stage import CANARY, PLAYBOOKS, RELEASE, SCRIPT, Stage, task
 
 STATE = opened(None, RELEASE)
@@ -145,6 +147,25 @@ def test_the_report_is_signed_and_tied_to_its_facts(stage: Stage) -> None:
     assert facts.egress[0].positive_control
     assert (folder / "site.pub").read_text().startswith("ssh-ed25519 ")
     assert stat.S_IMODE(stage.places.key.stat().st_mode) == 0o400
+
+
+def test_an_installation_stands_without_its_pdf(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    everything(stage.work())
+    folder = stage.places.reports
+    assert stage.places.paper.name == "report.pdf"
+
+    def fails(*_: object) -> bytes:
+        raise PrintingError("no room")
+
+    monkeypatch.setattr(work_module, "typeset", fails)
+    everything(stage.work())
+    assert stage.places.paper.name == "report.md"
+    assert {path.name for path in folder.iterdir()} == {
+        "report.json", "report.json.sig", "report.md", "report.md.sig", "site.pub",
+    }  # fmt: skip
+    assert "unprinted" in [entry["event"] for entry in entries(stage)]
 
 
 def test_the_head_of_the_journal_is_in_the_report(stage: Stage) -> None:
