@@ -164,6 +164,9 @@ class Answers(_Strict):
     hosts: tuple[Machine, ...] = ()
     """Other machines of the site."""
 
+    collector: HostName | Literal[""] = ""
+    """Name of the site's collector of logs, one of `hosts`; nothing is sent without one."""
+
     pki: Literal["built-in", "site"] = "built-in"
     """Whose authority signs the certificates."""
 

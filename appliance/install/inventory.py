@@ -41,6 +41,7 @@ def variables(
             {"address": one.address, "names": list(one.names)} for one in answers.hosts
         ],
         "casemate_people": [one.model_dump(mode="json") for one in answers.people],
+        "casemate_collector": answers.collector,
         "casemate_pki": answers.pki,
         "casemate_administrator": answers.administrator,
         "casemate_gateways": answers.gateways,

@@ -58,7 +58,7 @@ PHASES = (
           roles=("engine", "vllm", "gateway", "haproxy", "console", "worker")),
     Phase(8, "closing", "Cloisonnement et durcissement", "Segmentation and hardening",
           60, power_off=False, playbook="site.yml",
-          roles=("monitoring", "local_access", "nftables", "hardening")),
+          roles=("monitoring", "local_access", "logs", "nftables", "hardening")),
     Phase(9, "verify", "Vérification de ce qui tourne", "Verification of what runs",
           60, power_off=True, playbook="verify.yml"),
     Phase(10, "egress", "Preuve d’absence de sortie", "Proof that nothing leaves",

@@ -53,6 +53,13 @@ def test_the_playbooks_hear_who_answers_for_a_check_and_when_the_bundle_was_made
     ]
 
 
+def test_the_collector_of_logs_is_named_or_nothing_is_sent() -> None:
+    assert variables(check(GIVEN), RELEASE, SITE)["casemate_collector"] == ""
+    wish = {"collector": "collecteur.site.internal"}
+    found = variables(check({**GIVEN, **wish}), RELEASE, SITE)
+    assert found["casemate_collector"] == "collecteur.site.internal"
+
+
 def test_people_are_named_without_a_password() -> None:
     wish = {"people": [{"login": "vasseur", "name": "C. Vasseur", "rights": "administer"}]}
     assert variables(check({**GIVEN, **wish}), RELEASE, SITE)["casemate_people"] == [

@@ -26,7 +26,7 @@ OPEN = {
 CLOSED = {name: {"interface": "lo", "sources": list[str]()} for name in OPEN}
 
 
-def rules(zones: dict[str, Any], clocks: list[str]) -> str:
+def rules(zones: dict[str, Any], clocks: list[str], collectors: list[str] | None = None) -> str:
     """Render the rules as the role does."""
     jinja = Environment(  # noqa: S701 - the output is nftables
         loader=FileSystemLoader(FILTER / "templates"),
@@ -39,6 +39,7 @@ def rules(zones: dict[str, Any], clocks: list[str]) -> str:
         "__nftables_flows": FLOWS,
         "nftables_zones": zones,
         "nftables_time_servers": clocks,
+        "nftables_collectors": collectors or [],
     }
     jinja.globals["lookup"] = lambda _, name: values[name]
     return jinja.get_template("nftables.conf.j2").render(values)
@@ -50,13 +51,26 @@ def named(text: str) -> Counter[str]:
 
 
 def test_each_flow_has_one_rule_per_family_and_no_rule_is_without_a_flow() -> None:
-    found = named(rules(OPEN, ["192.0.2.9", "2001:db8::9"]))
+    two = ["192.0.2.9", "2001:db8::9"]
+    found = named(rules(OPEN, two, two))
     assert found == {flow["name"]: 1 if flow["kind"] == "inside" else 2 for flow in FLOWS}
 
 
 def test_closed_zones_and_a_site_without_clocks_have_no_rule() -> None:
     found = named(rules(CLOSED, []))
     assert set(found) == {flow["name"] for flow in FLOWS if flow["kind"] == "inside"}
+
+
+def test_what_leaves_goes_to_the_machine_it_is_for_and_from_one_user() -> None:
+    text = rules(CLOSED, ["192.0.2.9"], ["192.0.2.7"])
+    leaving = [line.strip() for line in text.splitlines() if " daddr { " in line]
+    assert [line.partition(" counter ")[0] for line in leaving] == [
+        "meta skuid { casemate-logs } ip daddr { 192.0.2.7 } tcp dport { 6514 }",
+        "meta skuid { _chrony } ip daddr { 192.0.2.9 } udp dport { 123 }",
+    ]
+    variables = yaml.safe_load((FILTER / "vars" / "main.yml").read_text("utf-8"))
+    named_ = {flow["addresses"] for flow in FLOWS if flow["kind"] == "leave"}
+    assert named_ == set(variables["__nftables_targets"])
 
 
 def test_whatever_is_accepted_is_a_flow_or_belongs_to_one() -> None:

@@ -76,7 +76,7 @@ def measure(tmp_path: Path, *units: str) -> dict[str, float]:
     """Run the program on a staged machine; return the measures by their name and label."""
     for name in ("out", "pki", "recorder", "recorder/journal", "waiting"):
         (tmp_path / name).mkdir(exist_ok=True)
-    folders = [str(tmp_path / name) for name in ("out", "pki", "recorder", "waiting")]
+    folders = [str(tmp_path / name) for name in ("out", "pki", "recorder", "waiting", "counts")]
     subprocess.run(["sh", str(PROGRAM), *folders, *units], check=True, capture_output=True)
     assert [path.name for path in (tmp_path / "out").iterdir()] == ["casemate.prom"]
     lines = (tmp_path / "out" / "casemate.prom").read_text().splitlines()
@@ -98,6 +98,18 @@ def test_the_program_counts_what_waits_and_what_is_not_signed(tmp_path: Path) ->
     found = measure(tmp_path)
     assert 85 <= found["casemate_recorder_unsigned_seconds"] <= 120
     assert (found["casemate_sessions_waiting"], found["casemate_seal_broken"]) == (1, 1)
+
+
+def test_the_program_adds_up_the_last_counts_of_each_queue(tmp_path: Path) -> None:
+    def line(name: str, full: int, near: int) -> str:
+        counts = f'"enqueued": 9, "discarded.full": {full}, "discarded.nf": {near}'
+        return f'Mon Nov 23 15:27:34 2026: {{ "name": "{name}", {counts}, "maxqsize": 1 }}\n'
+
+    assert measure(tmp_path)["casemate_logs_lost"] == 0
+    early = line("collector queue", 1, 0) + line("collector queue[DA]", 0, 0)
+    late = line("collector queue", 4, 0) + line("collector queue[DA]", 20, 3)
+    (tmp_path / "counts").write_text(early + late + line("main Q", 100, 0))
+    assert measure(tmp_path)["casemate_logs_lost"] == 127
 
 
 def test_the_program_reads_when_a_certificate_ends_and_whether_a_unit_runs(

@@ -52,6 +52,7 @@ def test_every_role_is_played_and_carries_its_name_as_tag() -> None:
         pytest.param("nftables", "hardening", id="hardening is last"),
         pytest.param("recorder", "local_access", id="logins are recorded"),
         pytest.param("haproxy", "monitoring", id="what is measured runs"),
+        pytest.param("logs", "nftables", id="a rule names who sends logs"),
         pytest.param("monitoring", "nftables", id="a rule names who measures"),
     ],
 )
