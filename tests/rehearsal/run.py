@@ -302,10 +302,13 @@ class Rehearsal:
     def write(self) -> None:
         """Write the figures."""
         RESULT.parent.mkdir(exist_ok=True)
-        commit = machine.call("git", "-C", ROOT, "rev-parse", "--short", "HEAD").strip()
+        sources = self.folder / "sources"  # what the bundle was made from
+        at = sources if sources.exists() else ROOT
+        commit = machine.call("git", "-C", at, "rev-parse", "--short", "HEAD").strip()
         total = round(sum(p["seconds"] for p in self.phases), 1)
         found = {
             "date": dt.datetime.now(dt.UTC).date().isoformat(),
+            "cores": len(os.sched_getaffinity(0)),
             "machine": f"{os.cpu_count()} cores, {platform.machine()}, {platform.release()}",
             "commit": commit, "ok": all(p["ok"] for p in self.phases), "seconds": total,
             "phases": self.phases,
