@@ -13,7 +13,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 PACKAGES = "ca-certificates,python3,systemd,systemd-sysv,dbus,openssh-client,coreutils"
-PACKAGES += ",procps,linux-base"  # the last one comes with every kernel
+# As Debian's installer leaves them: the kernel's base, and libbpf (by iproute2), without which the
+# first process cannot keep units from taking ports.
+PACKAGES += ",procps,linux-base,iproute2"
 START = 60.0  # seconds
 ADDRESS, PERSON = "198.51.100.2", "198.51.100.1"  # machine, browser
 LEAVING, CANARY = "192.0.2.2", "192.0.2.1"  # machine, where every route ends

@@ -42,6 +42,11 @@ def test_the_bare_machine_of_the_scan_has_what_a_kernel_brings() -> None:
     assert "linux-base" in PACKAGES.split(",")
 
 
+def test_the_first_process_finds_what_it_needs_to_keep_ports_from_units() -> None:
+    """It looks for libbpf when it starts: installed later, `SocketBindDeny=` does nothing."""
+    assert "iproute2" in PACKAGES.split(",")
+
+
 def test_more_than_forty_rules_must_flip_and_none_of_them_is_waived() -> None:
     assert len(FLIPS) > 40
     for some in PATTERNS.values():
