@@ -13,8 +13,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 PACKAGES = "ca-certificates,python3,systemd,systemd-sysv,dbus,openssh-client,coreutils"
-# As Debian's installer leaves them: the kernel's base, and libbpf (by iproute2), without which the
-# first process cannot keep units from taking ports.
+# As Debian's installer leaves them: the kernel's base, and libbpf (by iproute2), without which
+# the first process cannot keep units from taking ports.
 PACKAGES += ",procps,linux-base,iproute2"
 START = 60.0  # seconds
 ADDRESS, PERSON = "198.51.100.2", "198.51.100.1"  # machine, browser
