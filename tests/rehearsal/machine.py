@@ -76,8 +76,9 @@ class Machine:
 
     @property
     def outside(self) -> str:
-        """Return the network namespace in which the browser and the canary are."""
-        return f"{self.name}-out"
+        """Return the network namespace of the browser and the canary: of this folder alone."""
+        folder = hashlib.sha256(str(self.folder.absolute()).encode()).hexdigest()[:8]
+        return f"{self.name}-{folder}"
 
     @property
     def seen_from_here(self) -> str:
