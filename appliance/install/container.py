@@ -4,6 +4,7 @@ What it writes goes into a layer of its own, over a system that is made once. It
 names and addresses of the site, and end in a network namespace where nobody is.
 """
 
+import hashlib
 import shutil
 import subprocess
 import time
@@ -13,7 +14,10 @@ from pathlib import Path
 
 from appliance.errors import ApplianceError
 
-PACKAGES = "ca-certificates,python3,systemd,systemd-sysv,dbus,openssh-client,coreutils,procps"
+# As Debian's installer leaves a machine: with the kernel's base, and libbpf (by iproute2),
+# without which the first process cannot keep units from taking ports.
+PACKAGES = "ca-certificates,python3,systemd,systemd-sysv,dbus,openssh-client,coreutils"
+PACKAGES += ",procps,linux-base,iproute2"
 TOOLS = ("systemd-nspawn", "nsenter", "ip", "mount", "umount")
 SUITE = "trixie"
 PLAIN = {
@@ -71,17 +75,19 @@ def call(*words: str | Path, timeout: float = 60.0) -> str:
     return done.stdout
 
 
-def bare(tree: Path, source: str) -> bool:
+def bare(tree: Path, source: str = "") -> bool:
     """Have a bare Debian 13 in a folder; tell whether it was made now.
 
     Args:
-        tree: Folder of the system. It counts as whole once its mark is beside it.
+        tree: Folder of the system. It counts as whole once its mark, which names these
+            packages, is beside it.
         source: Where debootstrap finds the packages; empty: where this machine does.
 
     Raises:
         ContainerError: debootstrap is missing, or failed.
     """
-    mark = tree.with_name(f"{tree.name}.whole")
+    named = hashlib.sha256(PACKAGES.encode()).hexdigest()[:12]
+    mark = tree.with_name(f"{tree.name}.{named}")
     if mark.exists():
         return False
     shutil.rmtree(tree, ignore_errors=True)
@@ -98,7 +104,7 @@ class Container:
 
     tree: Path
     folder: Path
-    name: str  # of the machine, at most 11 letters: its namespace is named after it
+    name: str
     media: Sequence[Path] = ()  # at /media/1, /media/2, …
     cards: Sequence[Card] = ()
     _boot: "subprocess.Popen[bytes] | None" = field(default=None, init=False)
@@ -111,17 +117,18 @@ class Container:
 
     @property
     def outside(self) -> str:
-        """Return the network namespace in which its cards end."""
-        return f"{self.name}-out"
+        """Return the network namespace in which its cards end: of this folder alone."""
+        folder = hashlib.sha256(str(self.folder.absolute()).encode()).hexdigest()[:8]
+        return f"{self.name}-{folder}"
 
     def start(self) -> None:
-        """Make it and boot it; return once it is up, with its cards plugged in.
+        """Lay it over the bare system and boot it; return once it is up, its cards plugged in.
 
         Raises:
             ContainerError: It did not start; says what its console said.
         """
         self._lay()
-        with (self.folder / "console.log").open("wb") as log:
+        with (self.folder / "console.log").open("ab") as log:
             self._boot = subprocess.Popen(  # noqa: S603 - words of our own, no shell
                 self._words(), stdin=subprocess.DEVNULL, stdout=log, stderr=log, env=PLAIN
             )
@@ -151,16 +158,17 @@ class Container:
         binds = [f"--bind-ro={path}:/media/{n}" for n, path in enumerate(self.media, 1)]
         return [
             tool("systemd-nspawn"), f"--machine={self.name}", *alone, "--private-network",
+            # Units keep programs from ports and addresses by filters of the kernel.
+            "--capability=CAP_BPF", "--system-call-filter=bpf",
             "--resolv-conf=off", *binds, "-D", str(self.root), "-b", "--console=pipe",
         ]  # fmt: skip
 
     def _is_up(self) -> bool:
         assert self._boot is not None, "started"
-        path = Path(f"/proc/{self._boot.pid}/task/{self._boot.pid}/children")
-        children = path.read_text().split() if path.exists() else []
+        children = _children(self._boot.pid)
         if not children:
             return False
-        self._leader = int(children[0])
+        self._leader = children[0]
         return self.ask("systemctl", "is-system-running").stdout.strip() in _UP
 
     def _plug(self) -> None:
@@ -179,11 +187,15 @@ class Container:
                 call(*inside, "addr", "add", address, "dev", card.name)
             call(*inside, "link", "set", card.name, "up")
 
+    def entered(self) -> list[str]:
+        """Return the words before a command that runs in the machine, as root."""
+        leader = str(self._leader)
+        return [tool("nsenter"), "-t", leader, "-m", "-u", "-i", "-n", "-p", "-C", "--"]
+
     def inside(self, *words: str) -> list[str]:
         """Return the command line that runs words in the machine, as root, plainly."""
-        space = [tool("nsenter"), "-t", str(self._leader), "-m", "-u", "-i", "-n", "-p", "-C"]
         flat = ["/usr/bin/env", "-i", *(f"{key}={value}" for key, value in PLAIN.items())]
-        return [*space, "--", *flat, *words]
+        return [*self.entered(), *flat, *words]
 
     def ask(self, *words: str, timeout: float = 60.0) -> "subprocess.CompletedProcess[str]":
         """Run words in the machine; return how it ended and what it printed."""
@@ -199,21 +211,61 @@ class Container:
         )
         return done.returncode
 
-    def end(self) -> None:
-        """Take its power away, and remove all that it wrote."""
+    def find(self) -> bool:
+        """Find the machine that another process left running in this folder."""
+        for pid in self._programs():
+            if children := _children(pid):
+                self._leader = children[0]
+                return True
+        return False
+
+    def off(self) -> None:
+        """Take its power away, whoever started it; what it wrote stays in the folder.
+
+        Raises:
+            ContainerError: Its layer is still mounted: removing it would empty the bare system.
+        """
+        for pid in self._programs():
+            _try("kill", "-9", *map(str, (*_children(pid), pid)))
         if self._boot is not None:
-            if self._leader:
-                _try("kill", "-9", str(self._leader))
-            self._boot.kill()
             self._boot.wait()
         for _ in range(20):
-            if not self.root.is_mount() or _try("umount", str(self.root)):
+            if not self.root.is_mount() or _try("umount", "-l", str(self.root)):
                 break
             time.sleep(0.3)
         if _try("ip", "netns", "pids", self.outside):
             _try("ip", "netns", "del", self.outside)
-        if not self.root.is_mount():  # else the bare system itself would be emptied
-            shutil.rmtree(self.folder, ignore_errors=True)
+        if self.root.is_mount():
+            raise ContainerError(f"Encore monté / still mounted: {self.root}")
+
+    def end(self) -> None:
+        """Take its power away, and remove all that it wrote.
+
+        Raises:
+            ContainerError: Its layer is still mounted; nothing is removed.
+        """
+        self.off()
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+    def _programs(self) -> list[int]:
+        """Return the processes that run a machine of this name in this folder."""
+        found: list[int] = []
+        for path in Path("/proc").glob("[0-9]*/cmdline"):
+            try:
+                argv = path.read_bytes().decode(errors="replace").split("\0")
+            except OSError:  # it has just ended
+                continue
+            if {f"--machine={self.name}", str(self.root)} <= set(argv):
+                found.append(int(path.parent.name))
+        return found
+
+
+def _children(pid: int) -> list[int]:
+    try:
+        text = Path(f"/proc/{pid}/task/{pid}/children").read_text()
+    except OSError:  # it has just ended
+        return []
+    return [int(child) for child in text.split()]
 
 
 def _try(*words: str) -> bool:

@@ -21,7 +21,7 @@ SCHEMA = "casemate.rehearsal/v1"
 MARKING = "RÉPÉTITION, SANS VALEUR"
 OF_THIS_MACHINE = ("room", "memory", "memoire", "disque")  # checks of what a container lends
 WHY = "Répétition : la place est celle de la machine qui répète"
-DECLARED = "/root/site.toml"
+DECLARED = "/srv/site.toml"
 NOT_SHOWN = (
     ("les disques, les cartes, l’alimentation et l’horloge de la vraie machine",
      "the disks, cards, power supply and clock of the real machine"),

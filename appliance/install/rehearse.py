@@ -28,7 +28,7 @@ from appliance.install.rehearsal import (
 from appliance.install.report import Facts
 from appliance.install.screen import Language, spoken
 
-ANSWERS = "/root/answers.toml"
+ANSWERS = "/srv/answers.toml"
 NAME = "repetition"
 PAPERS = "rapport"
 RESULT = "rehearsal.json"

@@ -80,9 +80,10 @@ def test_the_container_has_no_network_but_cards_that_end_nowhere(
         assert "--private-network" in started
         assert f"--bind-ro={box.media[1]}:/media/2" in started
         assert "--register=no --keep-unit" in started
+        assert "--capability=CAP_BPF --system-call-filter=bpf" in started
         made = host.calls("ip")
-        assert made[0] == "ip netns add repetition-out"
-        inside = "ip netns exec repetition-out ip link add out0 type veth peer name eno1 netns"
+        assert made[0] == f"ip netns add {box.outside}"
+        inside = f"ip netns exec {box.outside} ip link add out0 type veth peer name eno1 netns"
         assert made[1].startswith(inside)
         assert not any("route" in line for line in made + host.calls("nsenter"))
         entered = "\n".join(host.calls("nsenter"))
@@ -103,7 +104,25 @@ def test_the_end_takes_the_power_and_removes_what_was_written(
     box.end()
     assert not box.folder.exists()
     assert not alive(leader)
-    assert host.calls("ip")[-1] == "ip netns del repetition-out"
+    assert host.calls("ip")[-1] == f"ip netns del {box.outside}"
+
+
+def test_the_end_takes_the_power_of_a_machine_that_another_process_left(
+    host: Host, box: Container
+) -> None:
+    box.start()
+    again = Container(box.tree, box.folder, box.name)
+    assert again.find()
+    assert again._leader == box._leader
+    again.end()
+    assert not alive(box._leader)
+    assert not again.find()
+    box.off()  # its own process is waited for
+    assert host.calls("ip")[-1] == f"ip netns del {box.outside}"
+
+
+def test_two_at_once_take_nothing_from_each_other(box: Container, tmp_path: Path) -> None:
+    assert Container(box.tree, tmp_path / "other", box.name).outside != box.outside
 
 
 def test_what_is_still_mounted_is_never_removed(
@@ -111,7 +130,8 @@ def test_what_is_still_mounted_is_never_removed(
 ) -> None:
     monkeypatch.setattr(Path, "is_mount", lambda _: True)
     monkeypatch.setattr(time, "sleep", lambda _: None)
-    box.end()
+    with pytest.raises(ContainerError, match="still mounted"):
+        box.end()
     assert box.folder.exists()
 
 

@@ -46,7 +46,7 @@ class Box:
         self.shown: list[tuple[str, ...]] = []
         self.status, self.changed = plan.status, plan.changed
         self.ends, self.started = 0, False
-        (self.root / "root").mkdir(exist_ok=True)
+        (self.root / "srv").mkdir(exist_ok=True)
 
     def start(self) -> None:
         self.started = True
@@ -113,9 +113,9 @@ def test_the_same_inventory_and_media_are_installed_twice_and_the_papers_kept(
         (Card("eno1", ("192.0.2.10/24",)),),
     )
     (words,) = box.shown
-    assert words[:4] == ("sh", "/media/1/install.sh", "--answers", "/root/answers.toml")
+    assert words[:4] == ("sh", "/media/1/install.sh", "--answers", "/srv/answers.toml")
     assert words[-4:] == ("--root-fingerprint", "0123 4567", "--medium", "/media/2")
-    given = check(read_answers((box.root / "root/answers.toml").read_text()))
+    given = check(read_answers((box.root / "srv/answers.toml").read_text()))
     assert given.site_name == "Atelier d’essai"
     work = stage.folder / "work"
     assert (work / PAPERS / "report.pdf").exists()
@@ -162,8 +162,8 @@ def test_the_declared_site_goes_along_from_beside_the_inventory(
     inventory.with_name("site.toml").write_text("# declared\n")
     play(stage)
     root = plan.boxes[0].root
-    assert (root / "root/site.toml").read_text() == "# declared\n"
-    assert 'site_toml = "/root/site.toml"' in (root / "root/answers.toml").read_text()
+    assert (root / "srv/site.toml").read_text() == "# declared\n"
+    assert 'site_toml = "/srv/site.toml"' in (root / "srv/answers.toml").read_text()
 
 
 def test_without_rights_nothing_is_begun(

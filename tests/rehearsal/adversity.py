@@ -10,7 +10,6 @@ import json
 import os
 import platform
 import re
-import shutil
 import signal
 import subprocess
 import sys
@@ -23,9 +22,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from appliance.install.container import bare
 from appliance.install.phases import PHASES, Phase
-from tests.rehearsal import machine, sticks
-from tests.rehearsal.machine import Machine, RehearsalError
+from tests.rehearsal import sticks
+from tests.rehearsal.machine import Machine, RehearsalError, call
 from tests.rehearsal.run import CACHE, ROOT
 from tests.rehearsal.small import Small
 
@@ -63,16 +63,14 @@ class Adversity:
 
     def begin(self) -> None:
         """Boot a machine on which nothing was ever installed."""
-        self.box.kill()
-        shutil.rmtree(self.box.folder, ignore_errors=True)
-        self.box.make()
-        self.box.boot()
-        (self.box.root / "root/answers.toml").write_text(ANSWERS)
-        (self.box.root / "root/override.toml").write_text(ANSWERS + OVERRIDE)
+        self.box.end()
+        self.box.start()
+        (self.box.root / "srv/answers.toml").write_text(ANSWERS)
+        (self.box.root / "srv/override.toml").write_text(ANSWERS + OVERRIDE)
 
     def command(self, medium: int, answers: str = "answers", umask: str = "022") -> list[str]:
         words = f"umask {umask}; exec sh /media/{medium}/install.sh --answers"
-        words += f" /root/{answers}.toml --root-fingerprint {self.fingerprint}"
+        words += f" /srv/{answers}.toml --root-fingerprint {self.fingerprint}"
         return ["env", *(f"{k}={v}" for k, v in FRENCH.items()), "sh", "-c", words]
 
     def install(self, medium: int, answers: str = "answers", umask: str = "022") -> str:
@@ -189,10 +187,9 @@ class Adversity:
         """Start the installer and kill it in a phase; tell whether it was hit."""
         journal = self.record / "journal.jsonl"
         known = journal.stat().st_size if journal.exists() else 0
-        enter = ["nsenter", "-t", str(self.box._leader), "-m", "-u", "-i", "-n", "-p", "-C"]
         with tempfile.TemporaryFile() as shown:
             started = subprocess.Popen(
-                [*enter, "--", *self.command(NORMAL)], stdout=shown, stderr=shown
+                [*self.box.entered(), *self.command(NORMAL)], stdout=shown, stderr=shown
             )
             pid, deadline = 0, time.monotonic() + PATIENCE
             wanted = when(phase)
@@ -240,7 +237,7 @@ def tail(path: Path, known: int) -> bytes:
 
 def play(folder: Path, shown: dict[str, Any], asked: list[str]) -> None:
     """Do all of it, or the scenarios that are asked for by name."""
-    machine.base(CACHE)
+    bare(CACHE / "trixie")
     small, now = Small(folder), int(time.time())
     fingerprint = small.prepare()
     ages = {NORMAL: -5 * 365 * DAY - DAY, NEXT: -DAY, FUTURE: 3 * DAY + 3600}
@@ -258,7 +255,7 @@ def play(folder: Path, shown: dict[str, Any], asked: list[str]) -> None:
             scenario()
             shown[f"seconds of {scenario.__name__}"] = round(time.monotonic() - began, 1)
     finally:
-        box.kill()
+        box.off()
     if not asked or "sticks" in asked:
         shown["sticks"] = sticks.prove(folder / "sticks")
 
@@ -271,7 +268,7 @@ def main() -> int:
         )
         return 2
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
-    commit = machine.call("git", "-C", ROOT, "rev-parse", "--short", "HEAD").strip()
+    commit = call("git", "-C", ROOT, "rev-parse", "--short", "HEAD").strip()
     shown: dict[str, Any] = {
         "date": dt.datetime.now(dt.UTC).date().isoformat(),
         "machine": f"{os.cpu_count()} cores, {platform.release()}",

@@ -8,12 +8,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from tests.rehearsal.machine import PLAIN, Machine, RehearsalError
+from tests.rehearsal.machine import Machine, RehearsalError
 
 PROBE = Path(__file__).with_name("probe.py")
 PLAYBOOKS = "/var/lib/casemate/releases/1/playbooks"
 PLAY = (
-    "cd {folder} && ANSIBLE_HOME=/root/.ansible PIP_CONFIG_FILE=/dev/null LANG=C.UTF-8 "
+    "cd {folder} && ANSIBLE_HOME=/run/ansible PIP_CONFIG_FILE=/dev/null LANG=C.UTF-8 "
     "exec /opt/casemate/controller/bin/ansible-playbook -i inventories/single/hosts.yml "
     '-i /etc/casemate/inventory.json "$@"'
 )
@@ -47,8 +47,7 @@ def users(box: Machine) -> dict[str, User]:
 
 def entered(box: Machine) -> list[str]:
     """Return the words that run a command in the machine."""
-    enter = ["nsenter", "-t", str(box._leader), "-m", "-u", "-i", "-n", "-p", "-C", "--"]
-    return [*enter, "env", "-i", *(f"{k}={v}" for k, v in PLAIN.items())]
+    return box.inside()
 
 
 def outside(space: str) -> list[str]:

@@ -23,11 +23,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from appliance.install.container import bare
 from appliance.site import account
-from tests.rehearsal import bundle, database, machine, scan
+from tests.rehearsal import bundle, database, scan
 from tests.rehearsal.canary import Canary
 from tests.rehearsal.hostile import hostile
-from tests.rehearsal.machine import ADDRESS, Machine, RehearsalError
+from tests.rehearsal.machine import ADDRESS, Machine, RehearsalError, call
 from tests.rehearsal.rack import rack
 from tests.rehearsal.secrets import secrets
 from tests.rehearsal.segmentation import segmentation
@@ -48,7 +49,7 @@ time_zone = "Europe/Paris"
 profile = "cpu"
 operator = "Répétition"
 users_address = "{ADDRESS}"
-site_toml = "/root/site.toml"
+site_toml = "/srv/site.toml"
 media = [
   {{serial = "REPETITION-1", handed_by = "Répétition"}},
   {{serial = "REPETITION-2", handed_by = "Répétition"}},
@@ -70,9 +71,9 @@ interface = "users0"
 sources = ["198.51.100.0/24"]
 """
 PLAYBOOKS = "/var/lib/casemate/releases/1/playbooks"
-TASKS = "/root/tasks.jsonl"  # what the callback plugin of the playbooks tells
+TASKS = "/srv/tasks.jsonl"  # what the callback plugin of the playbooks tells
 AGAIN = (
-    f"cd {PLAYBOOKS} && ANSIBLE_HOME=/root/.ansible PIP_CONFIG_FILE=/dev/null LANG=C.UTF-8 "
+    f"cd {PLAYBOOKS} && ANSIBLE_HOME=/run/ansible PIP_CONFIG_FILE=/dev/null LANG=C.UTF-8 "
     "ANSIBLE_CALLBACK_PLUGINS=plugins/callback ANSIBLE_CALLBACKS_ENABLED=casemate_report "
     f"CASEMATE_REPORT={TASKS} "
     "/opt/casemate/controller/bin/ansible-playbook -i inventories/single/hosts.yml "
@@ -132,7 +133,7 @@ class Rehearsal:
 
     def bare(self) -> dict[str, Any]:
         """Have a bare Debian 13: made once, from the packages of the machine."""
-        return {"made_now": machine.base(CACHE)}
+        return {"made_now": bare(CACHE / "trixie")}
 
     def build(self) -> dict[str, Any]:
         """Build the bundle of the commit."""
@@ -149,18 +150,17 @@ class Rehearsal:
         for medium in self.box.media:
             medium.parent.mkdir(parents=True, exist_ok=True)
             words += ["--to", str(medium)]
-        machine.call(*words, timeout=900)
+        call(*words, timeout=900)
         shutil.rmtree(self.folder / "bundle")  # of gigabytes
         return {"media": len(self.box.media)}
 
     def boot(self) -> dict[str, Any]:
         """Boot the bare machine."""
-        self.box.make()
-        self.box.boot()
+        self.box.start()
         self.canary.place()
         sample = ROOT / "appliance" / "site" / "sample" / "site.toml"
-        shutil.copyfile(sample, self.box.root / "root" / "site.toml")
-        (self.box.root / "root" / "answers.toml").write_text(ANSWERS, "utf-8")
+        shutil.copyfile(sample, self.box.root / "srv" / "site.toml")
+        (self.box.root / "srv" / "answers.toml").write_text(ANSWERS, "utf-8")
         return {}
 
     def control(self) -> dict[str, Any]:
@@ -176,7 +176,7 @@ class Rehearsal:
     def install(self) -> dict[str, Any]:
         """Install from the media, unattended."""
         words = ["sh", "/media/1/install.sh", "--medium", "/media/2", "--answers"]
-        words += ["/root/answers.toml", "--root-fingerprint", self.fingerprint]
+        words += ["/srv/answers.toml", "--root-fingerprint", self.fingerprint]
         home = self.box.root / "var/lib/casemate/install"
         try:
             self.box.run(*words, timeout=1500)
@@ -304,7 +304,7 @@ class Rehearsal:
         RESULT.parent.mkdir(exist_ok=True)
         sources = self.folder / "sources"  # what the bundle was made from
         at = sources if sources.exists() else ROOT
-        commit = machine.call("git", "-C", at, "rev-parse", "--short", "HEAD").strip()
+        commit = call("git", "-C", at, "rev-parse", "--short", "HEAD").strip()
         total = round(sum(p["seconds"] for p in self.phases), 1)
         found = {
             "date": dt.datetime.now(dt.UTC).date().isoformat(),
@@ -330,7 +330,7 @@ def main() -> int:
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     rehearsal = Rehearsal(asked.folder)
     if asked.first == FIRST:
-        rehearsal.box.kill()  # of a run that was cut short
+        rehearsal.box.off()  # of a run that was cut short
         shutil.rmtree(asked.folder, ignore_errors=True)
         asked.folder.mkdir(parents=True)
     try:
@@ -341,7 +341,7 @@ def main() -> int:
     finally:
         rehearsal.write()
         if not asked.keep:
-            rehearsal.box.kill()
+            rehearsal.box.off()
     return 0
 
 

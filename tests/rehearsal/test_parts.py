@@ -1,8 +1,5 @@
-from pathlib import Path
-
 from appliance.install.answers import check, read_answers
 from tests.rehearsal.canary import _elements
-from tests.rehearsal.machine import Machine
 from tests.rehearsal.run import ANSWERS, DOMAIN
 
 LISTED = """{"nftables": [{"metainfo": {"version": "1.0.6"}}, {"set": {"family": "inet",
@@ -22,8 +19,3 @@ def test_each_element_of_the_canarys_set_is_read_with_a_counter_or_without() -> 
 
 def test_an_empty_set_is_an_empty_list() -> None:
     assert _elements('{"nftables": [{"set": {"name": "seen"}}]}') == []
-
-
-def test_two_rehearsals_at_once_take_nothing_from_each_other() -> None:
-    one, other = (Machine(Path("tree"), Path(f"{at}/machine"), "site") for at in "ab")
-    assert one.outside != other.outside

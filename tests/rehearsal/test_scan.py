@@ -2,8 +2,9 @@
 
 import pytest
 
+from appliance.install.container import PACKAGES
 from tests.rehearsal import scan
-from tests.rehearsal.machine import PACKAGES, RehearsalError
+from tests.rehearsal.machine import RehearsalError
 
 SAID = """--- Starting Evaluation ---
 Title\tOne
