@@ -40,10 +40,17 @@ Data = Annotated[dict[Name, Short | Signed], msgspec.Meta(max_length=32)]
 class Kind(StrEnum):
     """Types of a `Fact`. Those that the recorder alone writes are in `OWN`."""
 
+    ADMIN_ACCESS = "casemate.admin.access.v1"  # at the rack: a login, sudo, the sealed account
     ADMIN_ROLE = "casemate.admin.role.v1"
     ADMIN_USER = "casemate.admin.user.v1"
+    AUDIT_ANCHOR = "casemate.audit.anchor.v1"  # a checkpoint of `size` is kept elsewhere
     AUDIT_DEGRADED = "casemate.audit.degraded.v1"
+    AUDIT_EPOCH = "casemate.audit.epoch.v1"  # first of a log that takes over from a lost one
     AUDIT_EXPORT = "casemate.audit.export.v1"
+    AUDIT_HEARTBEAT = "casemate.audit.heartbeat.v1"  # counts as others than the log saw them
+    AUDIT_LOSS = "casemate.audit.loss.v1"  # copies that never reached the site's collector
+    AUDIT_PRUNE = "casemate.audit.prune.v1"  # records before `min_index` are taken away
+    AUDIT_READ = "casemate.audit.read.v1"  # an auditor opened one record
     AUDIT_SEARCH = "casemate.audit.search.v1"
     AUDIT_START = "casemate.audit.start.v1"
     AUDIT_STOP = "casemate.audit.stop.v1"
@@ -53,15 +60,18 @@ class Kind(StrEnum):
     AUTHZ_DENIED = "casemate.authz.denied.v1"  # refused before an intent; `reason` is a code
     CLOCK_STEP = "casemate.clock.step.v1"
     CONFIG_CHANGE = "casemate.config.change.v1"
+    CONTENT_APPROVE = "casemate.content.approve.v1"  # one of the two who let it be opened
     CONTENT_ERASE = "casemate.content.erase.v1"  # of the records from `first` to before `end`
     CONTENT_ERASED = "casemate.content.erased.v1"  # their keys are destroyed
     CONTENT_READ = "casemate.content.read.v1"
     EVIDENCE_OBSERVE = "casemate.evidence.observe.v1"
     GATE_DECIDE = "casemate.gate.decide.v1"
+    HUMAN_FLAG = "casemate.human.flag.v1"  # a person reports an answer
     HUMAN_REVIEW = "casemate.human.review.v1"
     INSTALL_PHASE = "casemate.install.phase.v1"
     KEY_ISSUE = "casemate.key.issue.v1"
     KEY_REVOKE = "casemate.key.revoke.v1"
+    KEY_ROTATE = "casemate.key.rotate.v1"  # of the log: from this size on another one signs
     MODEL_LOAD = "casemate.model.load.v1"
     POLICY_CHANGE = "casemate.policy.change.v1"
     RAG_COLLECTION = "casemate.rag.collection.v1"
@@ -70,15 +80,17 @@ class Kind(StrEnum):
     RAG_OPEN = "casemate.rag.open.v1"  # a source was shown
     RAG_RETRIEVE = "casemate.rag.retrieve.v1"
     SERVICE_APPROVE = "casemate.service.approve.v1"
+    SERVICE_BOOT = "casemate.service.boot.v1"  # the machine was started
     SERVICE_DEGRADED = "casemate.service.degraded.v1"  # a part is away
     SERVICE_RESTORED = "casemate.service.restored.v1"
     SERVICE_STOP = "casemate.service.stop.v1"
     TOOL_CALL = "casemate.tool.call.v1"
+    TOOL_RESULT = "casemate.tool.result.v1"
 
 
 OWN = frozenset({
-    Kind.AUDIT_DEGRADED, Kind.AUDIT_START, Kind.AUDIT_STOP, Kind.CLOCK_STEP,
-    Kind.CONTENT_ERASED,
+    Kind.AUDIT_DEGRADED, Kind.AUDIT_EPOCH, Kind.AUDIT_PRUNE, Kind.AUDIT_START, Kind.AUDIT_STOP,
+    Kind.CLOCK_STEP, Kind.CONTENT_ERASED, Kind.KEY_ROTATE,
 })  # fmt: skip
 
 

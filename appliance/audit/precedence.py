@@ -52,7 +52,7 @@ _QUEUE = {
     Rank.REFUSAL: LEAVES_MAX // 4,
 }
 _REFUSALS = {Kind.AUTH_DENIED, Kind.AUTHZ_DENIED}
-_WORK = ("casemate.rag.", "casemate.tool.")
+_WORK = ("casemate.rag.", Kind.TOOL_CALL)  # a result ends what its call began
 
 
 def _rank(kind: Kind) -> Rank:
