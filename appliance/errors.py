@@ -61,6 +61,26 @@ CODES: dict[str, Explanation] = {
         403, "Enregistrement non permis",
         "Ce programme n’a pas le droit d’écrire ce type d’enregistrement.",
         "Signalez le code à l’exploitant."),
+    "CM-JRN-51": Explanation(
+        403, "Accord manquant",
+        "Un contenu s’ouvre avec deux accords récents, d’un auditeur et du RSSI.",
+        "Demandez l’accord de l’autre personne, puis recommencez sous quinze minutes."),
+    "CM-JRN-52": Explanation(
+        409, "Accord non valable",
+        "L’accord est trop ancien, a déjà servi, ou n’a pas été donné par la passerelle.",
+        "Donnez un nouvel accord depuis la page du contenu."),
+    "CM-JRN-53": Explanation(
+        503, "Lecteur indisponible",
+        "Le lecteur des contenus scellés ne répond pas ; rien n’a été ouvert.",
+        "Prévenez l’exploitant ; les accords valent quinze minutes."),
+    "CM-JRN-54": Explanation(
+        503, "Clé du lecteur illisible",
+        "Une clé mensuelle du lecteur manque ou ne s’ouvre pas avec son secret.",
+        "Exploitant : restaurez le dossier des clés ou le secret de l’unité casemate-reader."),
+    "CM-JRN-55": Explanation(
+        410, "Contenu introuvable",
+        "Ce contenu a été effacé, n’a pas été gardé, ou précède la clé du lecteur.",
+        "L’enregistrement et sa preuve restent dans le journal."),
     "CM-JRN-06": Explanation(
         503, "Volume du journal inutilisable",
         "Le dossier du journal manque, est déjà pris ou n’est pas celui attendu.",
@@ -132,7 +152,24 @@ CODES: dict[str, Explanation] = {
     "CM-JRN-03": Explanation(
         503, "Journal en retard sur sa dernière signature",
         "Le journal est plus court que ce qui a été signé, ou différent : restauré ou modifié.",
-        "N’écrivez rien dans ce journal ; prévenez le RSSI."),
+        "N’écrivez rien dans ce journal ; prévenez le RSSI, puis ouvrez à deux une nouvelle "
+        "époque : casemate audit new-epoch propose."),
+    "CM-JRN-40": Explanation(
+        409, "Nouvelle époque refusée",
+        "Un nouveau journal ne peut pas prendre la suite de celui-ci de cette façon.",
+        "Suivez le message ; deux personnes nommées doivent agir l’une après l’autre."),
+    "CM-JRN-30": Explanation(
+        503, "Copie de travail injoignable",
+        "La copie du journal dans laquelle on cherche ne répond pas ; le journal, lui, continue.",
+        "Vérifiez PostgreSQL et l’indexeur, puis réessayez."),
+    "CM-JRN-31": Explanation(
+        409, "Reconstruction déjà en cours",
+        "La copie de travail du journal est déjà en train d’être refaite.",
+        "Attendez la fin de l’autre commande."),
+    "CM-JRN-32": Explanation(
+        409, "Copie de travail en avance",
+        "La copie de travail contient des événements que le journal n’a pas ou plus.",
+        "Prévenez le RSSI ; si le journal est le bon : casemate audit index rebuild."),
     "CM-JRN-04": Explanation(
         409, "Preuve refusée",
         "Ce qui a été présenté ne correspond pas au journal.",
@@ -349,4 +386,8 @@ CODES: dict[str, Explanation] = {
         500, "Répétition en échec",
         "L’installation s’est arrêtée pendant la répétition.",
         "Corrigez ce que le message dit, avant de partir."),
+    "CM-INS-80": Explanation(
+        500, "Installateur non préparé",
+        "L’environnement de l’installateur n’a pas pu être fait à partir du support.",
+        "Corrigez ce que la ligne affichée nomme, ou dictez-la, puis relancez la même commande."),
 }  # fmt: skip

@@ -5,7 +5,6 @@ Nothing else reads configuration. A secret is the path of a file, never a value.
 
 import tomllib
 from collections.abc import Mapping
-from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, TypeVar
 
@@ -20,11 +19,13 @@ class SettingsError(ApplianceError):
     """A settings file or a credential is missing, unreadable, or wrong."""
 
 
-class _Strict(BaseModel):
+class Strict(BaseModel):
+    """Read-only, and no key that is not ours."""
+
     model_config = ConfigDict(frozen=True, extra="forbid")
 
 
-class RealmSettings(_Strict):
+class RealmSettings(Strict):
     """Where tokens come from."""
 
     issuer: str
@@ -37,7 +38,7 @@ class RealmSettings(_Strict):
     """`aud` that a token must carry."""
 
 
-class GatewaySettings(_Strict):
+class GatewaySettings(Strict):
     """Keys of `gateway.toml`: one gateway worker."""
 
     socket: Path
@@ -72,11 +73,15 @@ class GatewaySettings(_Strict):
     history_key: Path
     """X25519 public key (32 bytes) to which content is sealed."""
 
+    reader_key: Path | None = None
+    """X25519 public key of the reader for this month, to which content is sealed as well;
+    followed when the reader replaces it. None: nobody but the owner opens a content."""
+
     request_timeout: PositiveInt = 120
     """Seconds before a model call is given up."""
 
 
-class ConsoleSettings(_Strict):
+class ConsoleSettings(Strict):
     """Keys of `console.toml`: the web console."""
 
     socket: Path
@@ -123,6 +128,9 @@ class ConsoleSettings(_Strict):
     object_key: Path
     """32 bytes or more: originals are encrypted under keys derived from it (credential)."""
 
+    reader: Path | None = None
+    """Unix socket of the reader of sealed contents; None: there is no such page."""
+
     log_key: Path
     """Verifier key of the log, as in the installation report."""
 
@@ -133,7 +141,7 @@ class ConsoleSettings(_Strict):
     """Name of a part to its health address or socket, for « Modèles et santé »."""
 
 
-class WorkerSettings(_Strict):
+class WorkerSettings(Strict):
     """Keys of `worker.toml`: the worker of durable jobs."""
 
     database: str
@@ -169,7 +177,7 @@ class WorkerSettings(_Strict):
     """Unix socket behind which systemd starts the parser; None: a child of the worker."""
 
 
-class EngineSettings(_Strict):
+class EngineSettings(Strict):
     """Keys of `engine.toml`: the built-in extractive engine."""
 
     socket: Path
@@ -179,7 +187,7 @@ class EngineSettings(_Strict):
     """Name under which it answers."""
 
 
-class ProvisionSettings(_Strict):
+class ProvisionSettings(Strict):
     """Keys of `identity.toml`: what `casemate identity provision` makes of Keycloak."""
 
     keycloak: str
@@ -204,7 +212,7 @@ class ProvisionSettings(_Strict):
     """Secret of `casemate-worker` (systemd credential)."""
 
 
-class ApplySettings(_Strict):
+class ApplySettings(Strict):
     """Keys of `apply.toml`: where `casemate site apply` puts what `site.toml` declares."""
 
     keycloak: str
@@ -229,7 +237,7 @@ class ApplySettings(_Strict):
     """First administrator, made when the file declares none; empty: nobody is made."""
 
 
-class KeycloakSettings(_Strict):
+class KeycloakSettings(Strict):
     """Keys of `keycloak.toml`: how `casemate site keycloak` sets up Keycloak on a site."""
 
     archive: Path
@@ -263,7 +271,7 @@ class KeycloakSettings(_Strict):
     """Secret of the temporary client of the first start."""
 
 
-class FrontSettings(_Strict):
+class FrontSettings(Strict):
     """Keys of `front.toml`: how `casemate site front` sets up haproxy on a site."""
 
     configuration: Path
@@ -300,7 +308,7 @@ class FrontSettings(_Strict):
     """Address and port on the loopback where Prometheus reads counts; None for none."""
 
 
-class RecorderSettings(_Strict):
+class RecorderSettings(Strict):
     """Keys of `recorder.toml`, the settings of the recorder."""
 
     origin: str
@@ -311,6 +319,10 @@ class RecorderSettings(_Strict):
 
     last_signed: Path
     """Folder of the last signed root, on another volume, outside the backups."""
+
+    known: Path | None = None
+    """Folder of `<size>.note`: checkpoints of this log that came back from elsewhere, read at
+    each start. Without it, `known` in the folder of the last signed root."""
 
     socket: Path
     """Unix socket on which events arrive. Its directory decides who can reach it."""
@@ -334,20 +346,6 @@ class RecorderSettings(_Strict):
     """Size of a segment of the journal, written ahead with zeros."""
 
 
-class Part(StrEnum):
-    """A process, or a command of the site, with a settings file."""
-
-    GATEWAY, CONSOLE, WORKER = "gateway", "console", "worker"
-    ENGINE, RECORDER = "engine", "recorder"
-    IDENTITY, APPLY, KEYCLOAK, FRONT = "identity", "apply", "keycloak", "front"
-
-
-MODELS: dict[Part, type[BaseModel]] = {
-    Part.GATEWAY: GatewaySettings, Part.CONSOLE: ConsoleSettings, Part.WORKER: WorkerSettings,
-    Part.ENGINE: EngineSettings, Part.RECORDER: RecorderSettings,
-    Part.IDENTITY: ProvisionSettings, Part.APPLY: ApplySettings,
-    Part.KEYCLOAK: KeycloakSettings, Part.FRONT: FrontSettings,
-}  # fmt: skip
 Model = TypeVar("Model", bound=BaseModel)
 
 

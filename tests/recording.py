@@ -63,7 +63,7 @@ def settings_file(settings: RecorderSettings) -> Path:
     """Write the settings as TOML beside the log; return the file."""
     path = settings.directory.parent / "recorder.toml"
     lines, tables = [], []
-    for name, value in settings.model_dump().items():
+    for name, value in settings.model_dump(exclude_none=True).items():
         if name == "clients":
             words = {
                 uid: ", ".join(f'"{word}"' for word in sorted(of)) for uid, of in value.items()

@@ -29,7 +29,7 @@ MAY_IMPORT = {
     "install": {"db", "audit", "bundle", "printing"},
 }
 ABOVE_DOMAINS = {"app.py", "cli.py"}  # they wire everything
-BELOW_DOMAINS = {"errors.py", "logs.py", "settings.py"}
+BELOW_DOMAINS = {"errors.py", "logs.py", "parts.py", "settings.py", "trail_settings.py"}
 
 # I/O is the exception: by the name that says so, or listed here for what it does.
 IMPURE_NAMES = {"store.py", "routes.py", "commands.py"}
@@ -51,10 +51,17 @@ IMPURE = {
     "audit/writer.py",
     "audit/archive.py",
     "audit/falsify.py",
+    "audit/index/indexer.py",
+    "audit/index/reconcile.py",
     "audit/verify.py",
     "audit/publisher.py",
+    "audit/reading/client.py",
+    "audit/reading/month_keys.py",
+    "audit/reading/reader.py",
+    "audit/reading/serving.py",
     "audit/recorder.py",
     "audit/volume.py",
+    "audit/lineage.py",
     "bundle/apt.py",
     "bundle/build.py",
     "bundle/build_commands.py",

@@ -89,12 +89,15 @@ class Publisher:
         self._published = head, note
         return head
 
-    def open(self, tail: Sequence[bytes], size: int) -> Frontier:
+    def open(
+        self, tail: Sequence[bytes], size: int, known: Sequence[Checkpoint] = ()
+    ) -> Frontier:
         """Recover from the right edge of the tiles, and check the log against what was signed.
 
         Args:
             tail: The leaves of the journal from `load().size` on.
             size: Leaves in the journal.
+            known: Signed checkpoints of this log that came back from elsewhere.
 
         Returns:
             The frontier of the whole log, the tail included.
@@ -109,12 +112,18 @@ class Publisher:
             )
         if size < signed.size:
             raise RollbackError(f"the journal has {size} records, {signed.size} were signed")
+        if (most := max((one.size for one in known), default=0)) > size:
+            raise RollbackError(f"the journal has {size} records, {most} are known elsewhere")
         assert size == head.size + len(tail)
         frontier = self._recover(head)
+        self._check_known(head, known)
+        later = [signed, *(one for one in known if one.size > head.size)]
         for leaf in tail:
-            _check_root(frontier, signed)
+            for one in later:
+                _check_root(frontier, one)
             frontier.add(leaf)
-        _check_root(frontier, signed)
+        for one in later:
+            _check_root(frontier, one)
         self._signed = signed
         return frontier
 
@@ -192,6 +201,16 @@ class Publisher:
         frontier = Frontier.from_nodes(head.size, node)
         _check_root(frontier, head)
         return frontier
+
+    def _check_known(self, head: Checkpoint, known: Sequence[Checkpoint]) -> None:
+        node = node_from_tiles(head.size, functools.cache(self._hashes))
+        for one in known:
+            if one.size <= head.size:
+                try:
+                    frontier = Frontier.from_nodes(one.size, node)
+                except (OSError, FormatError) as exc:
+                    raise RollbackError(f"a tile is not whole: {exc}") from exc
+                _check_root(frontier, one)
 
     def _unfinished(self, level: int, size: int) -> list[bytes]:
         tile = tile_at(level, (size >> 8 * level) // WIDTH, size)

@@ -16,6 +16,7 @@ import uvloop
 from appliance.audit import volume
 from appliance.audit.desk import Desk
 from appliance.audit.key import Signer
+from appliance.audit.lineage import current_origin, folders_of, known_elsewhere
 from appliance.audit.publisher import Publisher
 from appliance.audit.recovery import Recovered, recover
 from appliance.audit.volume import Volume
@@ -38,9 +39,11 @@ def run(settings: RecorderSettings) -> None:
     """
     calendar = Calendar(settings.time_zone)
     with volume.locked(settings.directory, settings.segment_bytes) as locked:
-        signer = Signer(settings.origin, volume.read_key(settings.directory))
+        origin = current_origin(settings.directory, settings.origin)
+        signer = Signer(origin, volume.read_key(settings.directory))
         publisher = Publisher(settings.directory, settings.last_signed, signer)
-        found = recover(locked, publisher, calendar)
+        known = known_elsewhere(folders_of(settings), (signer.verifier,))
+        found = recover(locked, publisher, calendar, [one for one, _ in known])
         gc.freeze()  # what was recovered stays
         gc.set_threshold(50_000, 20, 50)  # measured: pauses of collections, not of the disk
         uvloop.run(serve(locked, publisher, found, settings))

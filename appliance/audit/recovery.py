@@ -3,8 +3,10 @@
 Nothing is written here. The log that is found has to extend what was signed last.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
+from appliance.audit.checkpoint import Checkpoint
 from appliance.audit.event import Kind
 from appliance.audit.lifecycle import parse_stored, recall, replay
 from appliance.audit.publisher import Publisher
@@ -30,8 +32,10 @@ class Recovered:
     last: tuple[str, int] | None  # boot of the last leaf, its wall clock minus monotonic
 
 
-def recover(volume: Volume, publisher: Publisher, calendar: Calendar) -> Recovered:
-    """Read the log back.
+def recover(
+    volume: Volume, publisher: Publisher, calendar: Calendar, known: Sequence[Checkpoint] = ()
+) -> Recovered:
+    """Read the log back; `known` are its checkpoints that came back from elsewhere.
 
     Raises:
         RollbackError: The log is behind what was signed, or differs from it.
@@ -44,7 +48,7 @@ def recover(volume: Volume, publisher: Publisher, calendar: Calendar) -> Recover
     first = min(head.size, oldest)
     leaves = volume.take_leaves(first)
     tail = leaves[max(0, head.size - first) :]
-    frontier = publisher.open(tail, volume.size)
+    frontier = publisher.open(tail, volume.size, known)
     recall(state, leaves[oldest - first : state.size - first], oldest)
     replay(state, leaves[state.size - first :])
     last = leaves[-1] if leaves else b""

@@ -1,11 +1,12 @@
 """Parts of a recorder in the process of a test: on a real volume, with a clock of the test."""
 
 import dataclasses
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 
 from appliance.audit import volume
+from appliance.audit.checkpoint import Checkpoint
 from appliance.audit.event import Event, Leaf
 from appliance.audit.key import Signer
 from appliance.audit.publisher import Publisher
@@ -66,12 +67,14 @@ class Parts:
 
 
 @contextmanager
-def opened(settings: RecorderSettings, clock: Clock | None = None) -> Iterator[Parts]:
+def opened(
+    settings: RecorderSettings, clock: Clock | None = None, known: Sequence[Checkpoint] = ()
+) -> Iterator[Parts]:
     """Recover the log, as the process would."""
     clock = clock or Clock()
     with volume.locked(settings.directory, settings.segment_bytes) as locked:
         publisher = Publisher(settings.directory, settings.last_signed, Signer(ORIGIN, SEED))
-        found = recover(locked, publisher, CALENDAR)
+        found = recover(locked, publisher, CALENDAR, known)
         writer = Writer(locked, found, publisher.entry, uid=UID, clock=clock)
         yield Parts(locked, publisher, found, writer, clock)
 

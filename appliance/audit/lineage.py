@@ -1,0 +1,95 @@
+r"""Which log a folder holds now, what it followed, and what is known of it elsewhere.
+
+    epoch                number of the log, one line; without it the log is the first one
+    epochs/N/            the log of epoch N, as it was when the next one began; never written
+
+A checkpoint that comes back from elsewhere (an anchor, a reply of the witness) is a note named
+`<size>.note`. The recorder reads the largest of each folder at its start: a log that was
+restored together with its last signed root is behind them, and refused. Who can write such a
+folder can take notes away, and add none: only those that the keys of the log signed count.
+"""
+
+import logging
+from collections.abc import Sequence
+from pathlib import Path
+
+from appliance.audit.checkpoint import Checkpoint, open_checkpoint
+from appliance.audit.epoch import origin_of
+from appliance.audit.key import Verifier
+from appliance.audit.segments import VolumeError
+from appliance.errors import FormatError, VerificationError
+from appliance.settings import RecorderSettings
+
+log = logging.getLogger(__name__)
+
+EPOCH, EPOCHS, KNOWN, ANCHORS = "epoch", "epochs", "known", "anchors"
+_LARGEST = 8  # notes of a folder that are read
+
+
+def current_epoch(directory: Path) -> int:
+    """Return the number of the log in `directory`.
+
+    Raises:
+        VolumeError: The file that says so is damaged.
+    """
+    try:
+        text = (directory / EPOCH).read_text("ascii")
+    except FileNotFoundError:
+        return 1
+    except (OSError, UnicodeDecodeError) as exc:
+        raise VolumeError(f"{directory / EPOCH}: {exc}") from exc
+    number = text.removesuffix("\n")
+    if not number.isdecimal() or text != f"{int(number)}\n" or int(number) <= 1:
+        raise VolumeError(f"{directory / EPOCH}: not the number of an epoch")
+    return int(number)
+
+
+def current_origin(directory: Path, first: str) -> str:
+    """Return the origin of the log in `directory`; `first` is that of the settings.
+
+    Raises:
+        VolumeError: The file that says so is damaged.
+    """
+    return origin_of(first, current_epoch(directory))
+
+
+def former(directory: Path, epoch: int) -> Path:
+    """Return where the log of an earlier epoch is kept."""
+    return directory / EPOCHS / str(epoch)
+
+
+def folders_of(settings: RecorderSettings) -> list[Path]:
+    """Return the folders in which checkpoints of the log come back from elsewhere."""
+    return [settings.directory / ANCHORS, settings.known or settings.last_signed / KNOWN]
+
+
+def known_elsewhere(
+    folders: Sequence[Path], keys: Sequence[Verifier]
+) -> list[tuple[Checkpoint, Path]]:
+    """Return the largest checkpoints of the log that lie in these folders, where they are."""
+    found: list[tuple[Checkpoint, Path]] = []
+    for folder in folders:
+        notes = [path for path in folder.glob("*.note") if path.stem.isdecimal()]
+        for path in sorted(notes, key=lambda path: int(path.stem))[-_LARGEST:]:
+            try:
+                found.append((_opened(path, keys), path))
+            except (OSError, FormatError, VerificationError) as exc:
+                log.warning("%s is not taken into account: %s", path, exc)
+    return found
+
+
+def _opened(path: Path, keys: Sequence[Verifier]) -> Checkpoint:
+    """Read a note that one of the keys signed: a witness need not keep all lines.
+
+    Raises:
+        OSError: It cannot be read.
+        FormatError: It is no note.
+        VerificationError: None of the keys signed it.
+    """
+    note, failure = path.read_bytes(), VerificationError("there is no key")
+    for key in keys:
+        try:
+            return open_checkpoint(note, key)
+        except VerificationError as exc:
+            failure = exc
+    raise failure
