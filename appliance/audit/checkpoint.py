@@ -61,18 +61,24 @@ def empty(origin: str) -> Checkpoint:
     return Checkpoint(origin, 0, EMPTY_ROOT)
 
 
-def open_checkpoint(note: bytes, verifier: Verifier) -> Checkpoint:
-    """Read a signed checkpoint of the log that `verifier` names.
+def open_checkpoint(note: bytes, *keys: Verifier) -> Checkpoint:
+    """Read a signed checkpoint of the log that the keys name.
+
+    Args:
+        note: Not trusted.
+        keys: Of one log; each has to have signed.
 
     Raises:
         FormatError: Not a note, or its text is not a checkpoint.
-        VerificationError: Another log's, or not signed by its key.
+        VerificationError: Another log's, or not signed by each key.
     """
+    assert keys
     parsed = Note.parse(note)
-    parsed.verify(verifier)
+    for key in keys:
+        parsed.verify(key)
     checkpoint = Checkpoint.parse(parsed.text)
-    if checkpoint.origin != verifier.name:
+    if checkpoint.origin != keys[0].name:
         raise VerificationError(
-            f"the checkpoint is of log {checkpoint.origin}, not of {verifier.name}"
+            f"the checkpoint is of log {checkpoint.origin}, not of {keys[0].name}"
         )
     return checkpoint

@@ -17,7 +17,7 @@ from appliance.audit.checkpoint import Checkpoint, open_checkpoint
 from appliance.audit.client import RecorderClient
 from appliance.audit.content import PARTS, Part, open_sealed
 from appliance.audit.falsify import Kind
-from appliance.audit.key import SEED_BYTES, Verifier, verifier_key
+from appliance.audit.key import SEED_BYTES, Verifier, keys_text, parse_keys, verifier_key
 from appliance.audit.receipt import SUFFIX, Verified, check, page, page_digest, receipt_file
 from appliance.audit.verdict import (
     Language,
@@ -65,7 +65,7 @@ SettingsFile = Annotated[Path, typer.Option("--settings", help="recorder.toml")]
 AsJson = Annotated[bool, typer.Option("--json", help="Answer for programs.")]
 Lang = Annotated[Language, typer.Option("--language", help="Of the answer for people.")]
 Key = Annotated[
-    str, typer.Option("--key", help="Verifier key of the installation report, or its file.")
+    str, typer.Option("--key", help="Verifier keys of the installation report, or their file.")
 ]
 Earlier = Annotated[
     list[Path] | None,
@@ -120,16 +120,16 @@ def verify(  # noqa: PLR0913 - one option for each thing that an auditor may bri
     Ends with 0 when it is, 1 when it was tampered with, 2 on wrong usage, 3 when it is not
     signed as it should be, 4 when there is something else to remark.
     """
-    verifier = _verifier(key)
-    earlier = [open_checkpoint(path.read_bytes(), verifier) for path in since or []]
-    proved = [check(path.read_bytes(), verifier.text()) for path in receipts or []]
+    verifiers = _verifiers(key)
+    earlier = [open_checkpoint(path.read_bytes(), *verifiers) for path in since or []]
+    proved = [check(path.read_bytes(), keys_text(verifiers)) for path in receipts or []]
     earlier += [one.head for one in proved]
     directory = log
     if log.is_file():
         config = load(log, RecorderSettings)
         directory, time_zone = config.directory, config.time_zone
         earlier.append(_last_signed(config.last_signed))
-    trust = Trust(verifier, earlier, {one.index: one.stored for one in proved}, time_zone)
+    trust = Trust(verifiers, earlier, {one.index: one.stored for one in proved}, time_zone)
     try:
         report = verify_log(directory, trust)
     except TamperedError as exc:
@@ -196,7 +196,7 @@ def check_receipt(  # noqa: PLR0913 - as above
     language: Lang = FR,
 ) -> None:
     """Check a receipt, and that the texts given are those that were recorded."""
-    verified = check(file.read_bytes(), _verifier(key).text())
+    verified = check(file.read_bytes(), keys_text(_verifiers(key)))
     texts: dict[Part, Path | None] = {"question": question, "answer": answer}
     compared = [part for part, path in texts.items() if path and _same(verified, part, path)]
     facts = {
@@ -226,11 +226,11 @@ def _same(verified: Verified, part: Part, path: Path) -> bool:
     return True
 
 
-def _verifier(key: str) -> Verifier:
-    """Read a key, or the file that holds it."""
+def _verifiers(key: str) -> tuple[Verifier, ...]:
+    """Read the keys of a log, or the file that holds them."""
     path = Path(key)
     try:
-        return Verifier.parse(path.read_text("utf-8") if path.is_file() else key)
+        return parse_keys(path.read_text("utf-8") if path.is_file() else key)
     except (FormatError, UnicodeDecodeError) as exc:
         raise typer.BadParameter(str(exc), param_hint="--key") from exc
 

@@ -80,6 +80,11 @@ class Note:
             raise FormatError("note repeats a signature, or has too many")
         return cls(body + "\n", signatures)
 
+    def of(self, verifier: Verifier) -> list[Signature]:
+        """Return the lines that say to be of this key."""
+        known = verifier.name, verifier.key_id
+        return [one for one in self.signatures if (one.name, one.key_id) == known]
+
     def verify(self, verifier: Verifier) -> None:
         """Check that the key signed the text.
 
@@ -88,11 +93,7 @@ class Note:
         Raises:
             VerificationError: It did not, or a line in its name is false.
         """
-        own = [
-            signature
-            for signature in self.signatures
-            if (signature.name, signature.key_id) == (verifier.name, verifier.key_id)
-        ]
+        own = self.of(verifier)
         if not own:
             raise VerificationError(f"the note is not signed by {verifier.name}")
         for signature in own:
@@ -100,8 +101,7 @@ class Note:
 
 
 def sign(text: str, signer: Signer) -> Note:
-    """Return `text`, which ends with a newline, signed."""
+    """Return `text`, which ends with a newline, signed by each key of the signer."""
     assert text.endswith("\n")
-    verifier = signer.verifier
-    data = signer.sign(text.encode())
-    return Note(text, (Signature(verifier.name, verifier.key_id, data),))
+    lines = signer.sign_all(text.encode())
+    return Note(text, tuple(Signature(key.name, key.key_id, data) for key, data in lines))

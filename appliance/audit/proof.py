@@ -65,17 +65,17 @@ class Proof:
         """Return the proof with other unauthenticated bytes."""
         return replace(self, extra=extra)
 
-    def verify(self, entry: bytes, verifier: Verifier) -> Checkpoint:
-        """Check that `entry` is at its place in the log that `verifier` names.
+    def verify(self, entry: bytes, *keys: Verifier) -> Checkpoint:
+        """Check that `entry` is at its place in the log that the keys name.
 
         Returns:
             The signed checkpoint that covers it.
 
         Raises:
             FormatError: The checkpoint is not one.
-            VerificationError: The checkpoint is not signed by the key, or the entry not in it.
+            VerificationError: The checkpoint is not signed by each key, or has not the entry.
         """
-        head = open_checkpoint(self.note, verifier)
+        head = open_checkpoint(self.note, *keys)
         verify_inclusion(
             leaf_hash(entry), self.index, self.path, size=head.size, root=head.root
         )

@@ -24,7 +24,7 @@ import msgspec
 from appliance.audit.checkpoint import Checkpoint
 from appliance.audit.content import KEY_BYTES, Part, commit
 from appliance.audit.event import Leaf, Terminal
-from appliance.audit.key import Verifier, decode_base64
+from appliance.audit.key import decode_base64, parse_keys
 from appliance.audit.proof import Proof
 from appliance.errors import FormatError, VerificationError
 
@@ -84,17 +84,21 @@ def receipt_file(proof: Proof, leaf: bytes, keys: Mapping[Part, bytes]) -> bytes
 
 
 def check(file: bytes, verifier_key: str) -> Verified:
-    """Check a receipt against the key of the log, as the installation report has it.
+    """Check a receipt against the keys of the log, as the installation report has them.
+
+    Args:
+        file: Not trusted.
+        verifier_key: One key a line; each has to have signed.
 
     Raises:
         FormatError: Not a receipt, or not a verifier key.
         VerificationError: The record is not in the log of that key.
     """
-    verifier = Verifier.parse(verifier_key)
+    trusted = parse_keys(verifier_key)
     proof = Proof.parse(file)
     stored, keys = _opened(proof.extra)
     try:
-        head = proof.verify(stored, verifier)
+        head = proof.verify(stored, *trusted)
     except VerificationError as exc:
         raise VerificationError(f"record {proof.index}: {exc}") from exc
     leaf = Leaf.parse(stored)

@@ -1,8 +1,8 @@
-"""Checks a whole log against the key of the installation report. Changes nothing.
+"""Checks a whole log against the keys of the installation report. Changes nothing.
 
 In this order, so that what fails is named as closely as it can be:
 
-1. the checkpoint is signed by the key;
+1. the checkpoint is signed by each key;
 2. the hash tiles lead to its root: from here on each leaf hash is known to be signed;
 3. each record in the bundles, and 4. in the journal, has its hash;
 5. earlier checkpoints that the auditor brings are prefixes, and receipts are of this log;
@@ -57,7 +57,7 @@ class Finding:
 class Trust:
     """What the auditor brings. Nothing of it comes from the log."""
 
-    verifier: Verifier
+    verifiers: Sequence[Verifier]  # of one log; each has to have signed
     earlier: Sequence[Checkpoint] = ()  # signed before, and kept elsewhere
     records: Mapping[int, bytes] = field(default_factory=dict[int, bytes])  # of good receipts
     time_zone: str = "Europe/Paris"  # in which the periods of budgets begin
@@ -91,7 +91,7 @@ def verify(directory: Path, trust: Trust) -> Report:
         TamperedError: It is not the log that was signed; the error names the place.
     """
     archive = Archive(directory)
-    head = _head(archive, trust.verifier)
+    head = _head(archive, trust.verifiers)
     signed = _signed_hashes(archive, head, trust)
     for record in _bundles(archive, head):
         _check_hash(archive, record, signed, Fault.LEAF)
@@ -103,12 +103,12 @@ def verify(directory: Path, trust: Trust) -> Report:
     return walk.report(head)
 
 
-def _head(archive: Archive, verifier: Verifier) -> Checkpoint:
+def _head(archive: Archive, verifiers: Sequence[Verifier]) -> Checkpoint:
     note = archive.checkpoint()
     if note is None:
-        return empty(verifier.name)
+        return empty(verifiers[0].name)
     try:
-        return open_checkpoint(note, verifier)
+        return open_checkpoint(note, *verifiers)
     except (FormatError, VerificationError) as exc:
         raise TamperedError(Fault.CHECKPOINT, str(exc), file="checkpoint") from exc
 

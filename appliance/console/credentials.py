@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from appliance.audit.key import Verifier
+from appliance.audit.key import parse_keys
 from appliance.settings import ConsoleSettings, SettingsError, read_secret
 
 HISTORY_BYTES = 32
@@ -26,13 +26,13 @@ def console_credentials(settings: ConsoleSettings) -> Credentials:
 
     Raises:
         SettingsError: One is absent, too short, or not of its form.
-        FormatError: The key of the log is not a verifier key.
+        FormatError: The keys of the log are no verifier keys.
     """
     history = read_secret(settings.history_key)
     if len(history) != HISTORY_BYTES:
         raise SettingsError(f"{settings.history_key}: not {HISTORY_BYTES} bytes")
     log_key = _text(settings.log_key)
-    Verifier.parse(log_key)
+    parse_keys(log_key)
     return Credentials(
         client=_text(settings.client_secret),
         session=read_secret(settings.session_key),

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 
 from appliance.audit.client import RecorderClient, RefusedError
 from appliance.audit.event import Interrupted
-from appliance.audit.key import Verifier
+from appliance.audit.key import parse_keys
 from appliance.audit.proof import Proof
 from appliance.console.context import Visit, utc_now
 from appliance.console.gateway import Receipt
@@ -85,7 +85,7 @@ def may_see(caller: Principal, record: Record) -> bool:
 
 
 async def prove(visit: Visit, record: Record) -> Proved | None:
-    """Return the record proved against the key of the log, or None while it is not signed.
+    """Return the record proved against the keys of the log, or None while it is not signed.
 
     Raises:
         VerificationError: The log does not hold what it shows.
@@ -95,6 +95,6 @@ async def prove(visit: Visit, record: Record) -> Proved | None:
         stored, proof = await visit.console.recorder.prove(record.index)
     except (RefusedError, FormatError):
         return None
-    verifier = Verifier.parse(visit.console.log_key)
-    head = proof.verify(stored, verifier)
-    return Proved(record, stored, proof, head.size, head.root.hex(), verifier.name)
+    keys = parse_keys(visit.console.log_key)
+    head = proof.verify(stored, *keys)
+    return Proved(record, stored, proof, head.size, head.root.hex(), keys[0].name)

@@ -81,7 +81,7 @@ def test_a_hard_limit_holds_under_kills_and_verify_finds_the_same_remainder(
                 assert time.monotonic() < deadline
                 time.sleep(0.05)
             standing = client.ask("status", budgets=["site"])["body"]["budgets"]["site"]
-        report = verify(settings.directory, Trust(Signer(ORIGIN, SEED).verifier))
+        report = verify(settings.directory, Trust(Signer(ORIGIN, SEED).verifiers))
     counts = outstanding_and_settled(settings)
     assert max(counts) == LIMIT  # the limit was reached, and never passed
     assert standing["used"] == counts[-1] <= LIMIT

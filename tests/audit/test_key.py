@@ -45,7 +45,7 @@ def test_parse_refuses(text: str) -> None:
 
 
 def test_a_key_of_another_algorithm_is_told_apart() -> None:
-    with pytest.raises(FormatError, match="not of type Ed25519"):
+    with pytest.raises(FormatError, match="not the SPKI of a P-256"):
         Verifier.parse(KEY.replace("AQOh", "AgOh"))
 
 

@@ -122,7 +122,7 @@ def test_kills_lose_nothing_and_every_request_ends_once(settings: RecorderSettin
     check_ends(leaves)
     facts = [getattr(leaf.event, "kind", None) for leaf in leaves]
     assert facts.count(Kind.AUDIT_START) == KILLS + 1
-    report = verify(settings.directory, Trust(Signer(ORIGIN, SEED).verifier))
+    report = verify(settings.directory, Trust(Signer(ORIGIN, SEED).verifiers))
     assert (report.records, report.open) == (len(leaves), 0)
 
 

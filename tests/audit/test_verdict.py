@@ -17,7 +17,7 @@ REPORT = Report(
     head=HEAD, records=42, root=bytes(32), findings=[Finding(Remark.ORPHAN, 41)],
     budgets={"site": STANDING}, stopped_by="", open=1,
 )  # fmt: skip
-TRUST = Trust(logs.SIGNER.verifier)
+TRUST = Trust(logs.SIGNER.verifiers)
 
 
 def test_each_fault_and_remark_has_its_words_in_both_languages() -> None:
@@ -76,5 +76,5 @@ def test_a_whole_log_says_what_was_not_compared_and_what_has_no_end() -> None:
     assert "rien de gardé ailleurs" in text
     assert "Événement 41 : demande sans fin (W_ORPHAN_INTENT)" in text
     assert "site (mois) : dépensé 60000, réservé 900, reste 39100" in text
-    anchored = Trust(logs.SIGNER.verifier, [HEAD])
+    anchored = Trust(logs.SIGNER.verifiers, [HEAD])
     assert "proofs brought: 1" in verdict.whole_text(REPORT, anchored, Language.EN)

@@ -27,7 +27,7 @@ from appliance.audit.verify import (
 )
 from tests.audit import logs
 
-TRUST = Trust(logs.SIGNER.verifier)
+TRUST = Trust(logs.SIGNER.verifiers)
 COUNT = 200  # requests: 401 records, two bundles, four segments
 STORED = logs.leaves(logs.exchanges(COUNT))
 SIZE = len(STORED)
@@ -404,4 +404,4 @@ def test_a_receipt_of_a_record_that_is_gone_or_another_is_refused(tmp_path: Path
 
 def test_the_key_of_another_log_is_refused(log: Path) -> None:
     for signer in (Signer(logs.ORIGIN, bytes(32)), Signer("audit.example/other", logs.SEED)):
-        assert refused(log, Trust(signer.verifier)).fault == Fault.CHECKPOINT
+        assert refused(log, Trust(signer.verifiers)).fault == Fault.CHECKPOINT

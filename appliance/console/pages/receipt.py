@@ -7,7 +7,7 @@ from fastapi.responses import Response
 from starlette.requests import Request
 
 from appliance.audit import receipt as receipts
-from appliance.audit.key import Verifier
+from appliance.audit.key import parse_keys
 from appliance.audit.proof import Proof
 from appliance.console.context import Visit, Visitor, token_check, visit_with
 from appliance.console.language import Language
@@ -72,7 +72,7 @@ def verdict(data: bytes, log_key: str, language: Language) -> dict[str, object]:
         "root": found.head.root.hex(),
         "size": found.head.size,
         "steps": len(proof.path),
-        "key": Verifier.parse(log_key).name,
+        "key": parse_keys(log_key)[0].name,
         "opens": bool(found.keys),
         "label": record.label,
     }

@@ -9,7 +9,7 @@ from fastapi import APIRouter
 from fastapi.responses import Response
 
 from appliance.audit.event import Fact, Kind
-from appliance.audit.key import Verifier
+from appliance.audit.key import Verifier, parse_keys
 from appliance.audit.proof import Proof
 from appliance.audit.tree import leaf_hash
 from appliance.console import store
@@ -68,30 +68,32 @@ async def falsify(visit: Visitor) -> Response:
     start = max(target - COPIED + 1, 0)
     copy = await leaves(visit.console.recorder, visit.language, start, target - start + 1)
     own = [record for record in copy if record.actor == visit.caller.subject]
-    verifier = Verifier.parse(visit.console.log_key)
+    keys = parse_keys(visit.console.log_key)
     checked = []
     for record in own:
         _, proof = await visit.console.recorder.prove(record.index)
         at = secrets.randbelow(len(record.text)) if record.index == target else None
-        checked.append(verify_copy(record, proof, verifier, at))
+        checked.append(verify_copy(record, proof, keys, at))
     return await _page(visit, checked)
 
 
-def verify_copy(record: Record, proof: Proof, verifier: Verifier, at: int | None) -> Checked:
+def verify_copy(
+    record: Record, proof: Proof, keys: Sequence[Verifier], at: int | None
+) -> Checked:
     """Verify the copy of a record, in which byte `at` was changed."""
     data = bytearray(record.text.encode())
     if at is None:
-        return Checked(record, _verify(bytes(data), proof, verifier))
+        return Checked(record, _verify(bytes(data), proof, keys))
     at %= len(data)
     before = chr(data[at])
     data[at] ^= 1
-    refused = _verify(bytes(data), proof, verifier)
+    refused = _verify(bytes(data), proof, keys)
     return Checked(record, refused, at, before, chr(data[at]))
 
 
-def _verify(data: bytes, proof: Proof, verifier: Verifier) -> str:
+def _verify(data: bytes, proof: Proof, keys: Sequence[Verifier]) -> str:
     try:
-        proof.verify(data, verifier)
+        proof.verify(data, *keys)
     except (VerificationError, FormatError) as exc:
         digest = base64.b64encode(leaf_hash(data)).decode()
         return f"{exc} ({digest})"

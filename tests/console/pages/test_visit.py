@@ -81,8 +81,8 @@ def test_whichever_byte_is_changed_it_is_caught(at: int) -> None:
     proof = Proof(0, (), note.sign(head.text(), logs.SIGNER).to_bytes())
     record = read(stored, Language("fr", ZoneInfo("Europe/Paris")))
     verifier = logs.SIGNER.verifier
-    assert verify_copy(record, proof, verifier, None).refused == ""
-    caught = verify_copy(record, proof, verifier, at)
+    assert verify_copy(record, proof, [verifier], None).refused == ""
+    caught = verify_copy(record, proof, [verifier], at)
     assert caught.refused
     assert caught.before != caught.after
     assert base64.b64encode(leaf_hash(stored)).decode() not in caught.refused
