@@ -389,5 +389,5 @@ CODES: dict[str, Explanation] = {
     "CM-INS-80": Explanation(
         500, "Installateur non préparé",
         "L’environnement de l’installateur n’a pas pu être fait à partir du support.",
-        "Corrigez ce que la ligne affichée nomme, ou dictez-la, puis relancez la même commande."),
+        "Corrigez ce que la ligne affichée nomme, ou dictez-la, puis relancez."),
 }  # fmt: skip

@@ -126,7 +126,7 @@ class Adversity:
     def full_disks(self) -> None:
         """Start with too little room for the installer, then for the store."""
         with self.small_disk("/opt", 8):
-            said = self.starts(NORMAL, 1, ["L’installateur n’a pas pu être préparé"])
+            said = self.starts(NORMAL, 1, ["CM-INS-09 Place insuffisante sur /opt/casemate"])
             self.note("full disk under the installer", said, 3)
         with self.small_disk("/var/lib/casemate", 64):
             said = self.starts(NORMAL, 1, ["[room] Place sur le disque", "Code 01-00-"])

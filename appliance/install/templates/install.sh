@@ -43,6 +43,39 @@ verify() {
   sh "$here/VERIFY.sh" "$@"
 }
 
+# Refuses a disk that is too small for the installer, or full: $1 is what it needs, in bytes.
+short() {
+  need=$(($1 / 1000000 + 1)) left=$(($2 / 1000000))
+  refuse "CM-INS-09 Place insuffisante sur $base : il faut $need Mo, $left sont libres.
+Libérez de la place sur ce disque ou agrandissez-le (df -h $place, df -i $place), puis relancez la même commande." \
+    "CM-INS-09 Not enough room on $base: $need MB are needed, $left are free.
+Free some room on that disk or enlarge it (df -h $place, df -i $place), then run the same command again."
+}
+
+# Measures the disk of the installer. Unpacked and compiled, its wheels are 3.5 times what they are
+# on the medium. What an earlier installer takes is given back. -f: it was full while writing.
+room() {
+  place=$base
+  until [ -d "$place" ]; do place=$(dirname -- "$place"); done
+  need=$(du -cb -- "$here"/bootstrap/*.whl | tail -n 1)
+  need=$((${need%%[!0-9]*} * 4 + 16000000))
+  free=$(df --output=avail -B1 -- "$place" | tail -n 1 | tr -dc 0-9)
+  held=$(du -sB1 -- "$controller" 2>/dev/null || echo 0)
+  held=${held%%[!0-9]*}
+  [ "${1:-}" = -f ] || [ "$((${free:-$need} + held))" -lt "$need" ] || return 0
+  short "$need" "$((${free:-0} + held))"
+}
+
+# Says why the environment could not be made: $1 is what was said of it.
+failed() {
+  say "$1"
+  case $1 in *'No space left'* | *'quota exceeded'*) room -f ;; esac
+  refuse "CM-INS-80 L’installateur n’a pas pu être préparé : la ligne ci-dessus dit pourquoi.
+Corrigez ce que la ligne affichée nomme, ou dictez-la, puis relancez." \
+    "CM-INS-80 The installer could not be made ready: the line above says why.
+Correct what the line that is shown names, or dictate it, then start again."
+}
+
 # The environment of the installer. The mark is written last: cut before it, it is made again.
 # Before anything of the medium is run, all of it is verified by the system's own tools; later
 # starts leave that to the installer, which remembers what it has read.
@@ -50,6 +83,7 @@ lock=$here/bootstrap/bootstrap.lock
 mark=$controller/.made-from
 wanted=$(sha256sum <"$lock") || refuse "Il manque bootstrap/bootstrap.lock." "bootstrap.lock is missing." 3
 if [ ! -f "$mark" ] || [ "$(cat "$mark")" != "$wanted" ]; then
+  room
   say "Vérification du support… / Verification of the medium…"
   verify "$@" || exit $?
   say "Préparation de l’installateur… / Making the installer ready…"
@@ -60,15 +94,16 @@ if [ ! -f "$mark" ] || [ "$(cat "$mark")" != "$wanted" ]; then
   done
   [ -f "$pip" ] || refuse "Il manque pip dans bootstrap/." "pip is missing in bootstrap/." 3
   rm -rf "$controller"
-  mkdir -p "$base"
-  env -i PATH="$PATH" LC_ALL=C.UTF-8 python3 -I -m venv --without-pip "$controller"
-  env -i PATH="$PATH" LC_ALL=C.UTF-8 HOME="$controller" PIP_CONFIG_FILE=/dev/null PIP_NO_INDEX=1 \
-    "$controller/bin/python" "$pip/pip" --disable-pip-version-check --no-cache-dir --quiet install \
-    --no-index --no-deps --require-hashes --only-binary=:all: --find-links "$here/bootstrap" \
-    --requirement "$lock" ||
-    refuse "L’installateur n’a pas pu être préparé." "The installer could not be made ready."
-  sync
-  printf '%s\n' "$wanted" >"$mark"
+  said=$(
+    exec 2>&1
+    mkdir -p "$base" &&
+    env -i PATH="$PATH" LC_ALL=C.UTF-8 python3 -I -m venv --without-pip "$controller" &&
+    env -i PATH="$PATH" LC_ALL=C.UTF-8 HOME="$controller" PIP_CONFIG_FILE=/dev/null PIP_NO_INDEX=1 \
+      "$controller/bin/python" "$pip/pip" --disable-pip-version-check --no-cache-dir --quiet install \
+      --no-index --no-deps --require-hashes --only-binary=:all: --find-links "$here/bootstrap" \
+      --requirement "$lock" &&
+    sync && printf '%s\n' "$wanted" >"$mark"
+  ) || failed "$said"
 fi
 
 # -I: nothing of the folder that one stands in, nor of the environment, is imported.
