@@ -20,7 +20,7 @@ from appliance.bundle.compose import Heading, sealed_by
 from appliance.bundle.debs import names_of, write_lock
 from appliance.bundle.given import DRIVER, KERNELS, SUFFIX, encode
 from appliance.bundle.model_folder import Declared, lock_folder
-from appliance.bundle.sources import export
+from appliance.bundle.sources import Sources, export
 from appliance.bundle.wheels import chosen
 from appliance.bundle.wheels import write_lock as write_wheels
 
@@ -149,10 +149,25 @@ def build_bundle(  # noqa: PLR0913, PLR0917 - a command has one argument per opt
             "seconds": round(monotonic() - started),
         }))  # fmt: skip
         return
-    if sources.changed:
-        out.print(f"{len(sources.changed)} fichiers modifiés ne voyagent pas (non validés).")
+    for line in uncommitted(locks, sources):
+        out.print(line, highlight=False, markup=False, soft_wrap=True)
     out.print(f"{folder} : {size / 1e6:.0f} Mo, {monotonic() - started:.0f} s", highlight=False)
     out.print(f"Manifeste / Manifest SHA-256 {manifest.digest()}", highlight=False)
+
+
+def uncommitted(locks: Locks, sources: Sources) -> Iterator[str]:
+    """Yield what is said of files without a commit: locks are read as they lie, no other is."""
+    used = [path for path in sources.changed if path in locks.texts]
+    left = [path for path in sources.changed if path not in locks.texts]
+    if used:
+        yield f"Verrous employés sans être validés / Locks used without a commit: {_few(used)}"
+    if left:
+        yield f"Ne voyage pas, faute d’être validé / Left behind, not committed: {_few(left)}"
+
+
+def _few(paths: list[str], shown: int = 5) -> str:
+    more = len(paths) - shown
+    return ", ".join(paths[:shown]) + (f" … (+ {more})" if more > 0 else "")
 
 
 @contextmanager

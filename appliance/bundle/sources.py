@@ -23,7 +23,7 @@ class Sources:
     folder: Path
     commit: str
     created: int  # seconds since 1970
-    changed: tuple[str, ...] = ()  # files of the working tree that differ: they do not travel
+    changed: tuple[str, ...] = ()  # files of the working tree that a person changed
 
 
 def export(repository: Path, folder: Path) -> Sources:
@@ -40,8 +40,19 @@ def export(repository: Path, folder: Path) -> Sources:
     if (repository / ASSETS).is_dir():
         shutil.copytree(repository / ASSETS, folder / ASSETS, dirs_exist_ok=True)
         (folder / ASSETS / ".built").unlink(missing_ok=True)
-    status = _git(repository, "status", "--porcelain").decode().splitlines()
-    return Sources(folder, commit, int(created), tuple(line[3:] for line in status))
+    return Sources(folder, commit, int(created), tuple(changed(repository)))
+
+
+def changed(repository: Path) -> list[str]:
+    """Return the files that differ from the commit; the built assets are nobody's change.
+
+    Raises:
+        FetchError: It is not a repository of git.
+    """
+    words = ("status", "--porcelain", "-z", "--no-renames", "--untracked-files=all")
+    status = _git(repository, *words).decode().split("\0")
+    paths = (line[3:] for line in status if line)
+    return [path for path in paths if not f"{path}/".startswith(f"{ASSETS}/")]
 
 
 def _git(repository: Path, *words: str) -> bytes:

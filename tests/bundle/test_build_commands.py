@@ -5,10 +5,12 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-from appliance.bundle.build_commands import folders, model
+from appliance.bundle.build import Locks
+from appliance.bundle.build_commands import folders, model, uncommitted
 from appliance.bundle.commands import app
 from appliance.bundle.models import decode
 from appliance.bundle.refusal import BundleError
+from appliance.bundle.sources import Sources
 from tests.bundle.payloads import model_folder
 from tests.bundle.workplace import KEYCLOAK, WEIGHTS, Workplace
 
@@ -67,11 +69,38 @@ def test_a_build_answers_with_the_digest_that_the_site_will_see(
     assert json.loads(run("verify", folder, "--root", tmp_path / "site", "--json"))["ok"]
 
 
-def test_files_that_are_not_committed_are_counted_as_left_behind(place: Workplace) -> None:
-    (place.repository / "notes.txt").write_text("mine\n")
+def test_what_is_left_behind_is_named_and_nothing_else(place: Workplace) -> None:
+    (place.repository / "[notes].txt").write_text("mine\n")
     said = build(place)
-    assert "1 fichiers modifiés ne voyagent pas" in said
+    assert "Left behind, not committed: [notes].txt\n" in said
+    assert "Locks used" not in said
     assert "Manifest SHA-256" in said
+
+
+TINY = "models/tiny.lock.json"
+SIX = tuple(f"{number}.txt" for number in range(6))
+
+
+@pytest.mark.parametrize(
+    ("changed", "said"),
+    [
+        pytest.param((), [], id="nothing"),
+        pytest.param((TINY,), [f"Locks used without a commit: {TINY}"], id="a lock is used"),
+        pytest.param(("a", TINY), [f"Locks used without a commit: {TINY}",
+                     "Left behind, not committed: a"], id="both"),
+        pytest.param(("models/other.lock.json",),
+                     ["Left behind, not committed: models/other.lock.json"],
+                     id="a lock of no use"),
+        pytest.param(SIX, [f"Left behind, not committed: {', '.join(SIX[:5])} … (+ 1)"],
+                     id="a long list"),
+    ],
+)  # fmt: skip
+def test_locks_are_used_as_they_lie_and_other_files_without_a_commit_are_not(
+    changed: tuple[str, ...], said: list[str]
+) -> None:
+    locks = Locks("cpu", {}, [], [], [], [], texts={TINY: b"{}"})
+    found = uncommitted(locks, Sources(Path(), "0", 0, changed))
+    assert [line.partition(" / ")[2] for line in found] == said
 
 
 def test_an_unknown_profile_is_wrong_usage(place: Workplace) -> None:

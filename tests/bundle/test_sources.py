@@ -1,10 +1,11 @@
+import shutil
 import subprocess
 from pathlib import Path
 
 import pytest
 
 from appliance.bundle.fetch import FetchError
-from appliance.bundle.sources import ASSETS, export
+from appliance.bundle.sources import ASSETS, changed, export
 from tests.bundle.workplace import commit
 
 TIME = 1_795_000_000
@@ -51,8 +52,30 @@ def test_the_built_assets_travel_although_git_does_not_hold_them(
     (repository / ASSETS).mkdir(parents=True)
     (repository / ASSETS / "icons.json").write_text("{}")
     (repository / ASSETS / ".built").write_text("stamp")
-    export(repository, tmp_path / "out")
+    found = export(repository, tmp_path / "out")
     assert [p.name for p in (tmp_path / "out" / ASSETS).iterdir()] == ["icons.json"]
+    assert found.changed == ()
+
+
+def test_built_assets_are_nobody_s_change_even_where_git_shows_them(
+    repository: Path, tmp_path: Path
+) -> None:
+    (repository / ".gitignore").write_text("")
+    (repository / ASSETS).mkdir(parents=True)
+    (repository / ASSETS / "icons.json").write_text("{}")
+    assert export(repository, tmp_path / "out").changed == (".gitignore",)
+    shutil.rmtree(repository / ASSETS)
+    (repository / ASSETS).symlink_to(tmp_path)
+    assert changed(repository) == [".gitignore"]
+    (repository / f"{ASSETS}.md").write_text("mine")
+    assert changed(repository) == [".gitignore", f"{ASSETS}.md"]
+
+
+def test_each_changed_file_is_named_whole(repository: Path) -> None:
+    (repository / "new folder").mkdir()
+    (repository / "new folder" / "é.txt").write_text("mine")
+    (repository / "run.sh").rename(repository / "go.sh")
+    assert sorted(changed(repository)) == ["go.sh", "new folder/é.txt", "run.sh"]
 
 
 def test_a_folder_that_git_does_not_know_is_refused(tmp_path: Path) -> None:
