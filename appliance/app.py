@@ -28,7 +28,8 @@ from appliance.gateway.engines import Engines
 from appliance.gateway.health import Examination
 from appliance.gateway.history import History
 from appliance.gateway.hot import Hot, Parts
-from appliance.gateway.recording import Recording, read_public
+from appliance.gateway.recipients import Recipients
+from appliance.gateway.recording import Recording
 from appliance.gateway.routes import router as gateway_routes
 from appliance.gateway.rulings import Rulings
 from appliance.gateway.running import Running
@@ -52,16 +53,14 @@ def create_gateway(settings: GatewaySettings) -> Dispatcher:
         SettingsError: A credential that the settings name is absent or wrong.
         FormatError: The policy cannot be read.
     """
-    site_secret, recipient = (
-        read_secret(settings.site_secret),
-        read_public(settings.history_key),
-    )
+    site_secret = read_secret(settings.site_secret)
+    recipients = Recipients(settings.history_key, settings.reader_key)
     rulings = Rulings(settings.policy)
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[Mapping[str, Any]]:
         async with AsyncExitStack() as stack:
-            state = await _gateway_state(stack, settings, rulings, (site_secret, recipient))
+            state = await _gateway_state(stack, settings, rulings, (site_secret, recipients))
             dispatcher.hot = state["hot"]
             yield state
 
@@ -77,9 +76,9 @@ def create_gateway(settings: GatewaySettings) -> Dispatcher:
 
 async def _gateway_state(
     stack: AsyncExitStack, settings: GatewaySettings, rulings: Rulings,
-    secrets: tuple[bytes, bytes],
+    secrets: tuple[bytes, Recipients],
 ) -> dict[str, Any]:  # fmt: skip
-    site_secret, recipient = secrets
+    site_secret, recipients = secrets
     pool: Pool = AsyncConnectionPool(
         settings.database, open=False, max_size=GATEWAY_CONNECTIONS, timeout=5
     )
@@ -98,7 +97,7 @@ async def _gateway_state(
         settings.database, open=False, min_size=1, max_size=1, kwargs={"autocommit": True}
     )
     history = await stack.enter_async_context(History(await stack.enter_async_context(alone)))
-    recording = Recording(recorder, history, running, [recipient])
+    recording = Recording(recorder, history, running, recipients)
     engines = _engines(settings, recording)
     stack.callback(engines.close)
     departures = Departures()
@@ -108,7 +107,9 @@ async def _gateway_state(
         rulings, authenticator, recording, engines, documents, departures, site_secret
     )
     stack.callback(recording.tick, last=True)
-    await stack.enter_async_context(Upkeep(engines.tick, rulings.look, recording.tick))
+    await stack.enter_async_context(
+        Upkeep(engines.tick, rulings.look, recipients.look, recording.tick)
+    )
     return {
         "pool": pool, "authenticator": authenticator, "recording": recording, "parts": parts,
         "hot": Hot(parts), "embeddings": Embeddings(parts),

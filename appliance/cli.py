@@ -16,7 +16,8 @@ from typer.core import TyperGroup
 from typer.main import get_command
 
 from appliance.errors import ApplianceError
-from appliance.settings import MODELS, Part, load
+from appliance.parts import MODELS, Part
+from appliance.settings import load
 
 log = logging.getLogger(__name__)
 EXIT_REFUSED, EXIT_DEFECT = 1, 70  # EX_SOFTWARE of sysexits.h

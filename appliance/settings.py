@@ -211,6 +211,9 @@ class ProvisionSettings(Strict):
     worker_secret: Path
     """Secret of `casemate-worker` (systemd credential)."""
 
+    events_secret: Path
+    """Secret of `casemate-events` in each realm (systemd credential)."""
+
 
 class ApplySettings(Strict):
     """Keys of `apply.toml`: where `casemate site apply` puts what `site.toml` declares."""

@@ -2,7 +2,7 @@ from pathlib import Path
 
 import pytest
 
-from appliance import cli, settings
+from appliance import cli
 
 ENGINE = 'socket = "/run/engine.sock"\n'
 
@@ -39,10 +39,6 @@ def test_a_defect_is_70_with_all_we_know(
 
 def test_wrong_usage_is_2(monkeypatch: pytest.MonkeyPatch) -> None:
     assert casemate(monkeypatch, "settings", "check", "nothing") == 2
-
-
-def test_each_part_with_a_settings_file_can_have_it_checked() -> None:
-    assert set(settings.MODELS) == set(settings.Part)
 
 
 @pytest.mark.parametrize("name", sorted(cli.DOMAINS))

@@ -1,9 +1,10 @@
 import ast
 from pathlib import Path
+from types import ModuleType
 
 import pytest
 
-from appliance import settings
+from appliance import settings, trail_settings
 from appliance.settings import (
     EngineSettings,
     RecorderSettings,
@@ -59,10 +60,12 @@ def test_a_short_secret_is_refused(tmp_path: Path) -> None:
         read_secret(tmp_path / "absent")
 
 
-def test_each_key_says_what_it_is_or_its_name_does() -> None:
+@pytest.mark.parametrize("module", [settings, trail_settings], ids=lambda m: m.__name__)
+def test_each_key_says_what_it_is_or_its_name_does(module: ModuleType) -> None:
     """Only the nested realm has none: its class says it."""
     silent = set()
-    tree = ast.parse(Path(settings.__file__).read_text("utf-8"))
+    assert module.__file__
+    tree = ast.parse(Path(module.__file__).read_text("utf-8"))
     for owner in (n for n in tree.body if isinstance(n, ast.ClassDef)):
         for item, after in zip(owner.body, [*owner.body[1:], None], strict=True):
             if isinstance(item, ast.AnnAssign) and not (

@@ -18,6 +18,7 @@ from appliance.audit.client import RecorderClient
 from appliance.audit.content import PARTS, Part, open_sealed
 from appliance.audit.falsify import Kind
 from appliance.audit.key import SEED_BYTES, Verifier, keys_text, parse_keys, verifier_key
+from appliance.audit.reading.commands import app as reader
 from appliance.audit.receipt import SUFFIX, Verified, check, page, page_digest, receipt_file
 from appliance.audit.verdict import (
     Language,
@@ -34,6 +35,7 @@ from appliance.settings import RecorderSettings, SettingsError, load, read_secre
 app = typer.Typer(no_args_is_help=True, help="The signed log.")
 receipt = typer.Typer(no_args_is_help=True, help="Receipts of answers.")
 app.add_typer(receipt, name="receipt")
+app.add_typer(reader, name="reader")
 
 VERIFIER_KEY = "verifier-key"
 PAGE = "verify_receipt.py"

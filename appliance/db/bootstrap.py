@@ -11,6 +11,8 @@ OWNER = "casemate_owner"
 READER = "casemate_reader"
 READERS = ("casemate_gateway", "casemate_console")
 WORKER = "casemate_worker"
+INDEXER = "casemate_indexer"
+OPENER = "casemate_opener"  # the reader of sealed contents
 
 
 def bootstrap(server: str, database: str) -> list[str]:
@@ -22,7 +24,7 @@ def bootstrap(server: str, database: str) -> list[str]:
     """
     changes: list[str] = []
     with psycopg.connect(server, autocommit=True) as conn:
-        for role in (OWNER, *READERS, WORKER):
+        for role in (OWNER, *READERS, WORKER, INDEXER, OPENER):
             changes += _create_role(conn, role, login=True)
         changes += _create_role(conn, READER, login=False)
         for role in READERS:

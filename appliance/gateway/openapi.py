@@ -1,6 +1,6 @@
 """The OpenAPI document's parts, from the same types that read the bodies. Pure."""
 
-from typing import Any
+from typing import Annotated, Any
 
 import msgspec
 
@@ -27,6 +27,19 @@ class Stop(msgspec.Struct, forbid_unknown_fields=True):
     """Body of /v1/service/stop and /v1/service/approve."""
 
     reason: str = ""
+
+
+class Approval(msgspec.Struct, forbid_unknown_fields=True):
+    """Body of /v1/content/approve."""
+
+    record: Annotated[int, msgspec.Meta(ge=0, lt=2**53)]  # terminal record of the request
+    reason: Annotated[str, msgspec.Meta(min_length=1, max_length=200)]
+
+
+class Approved(msgspec.Struct):
+    """The record of an approval."""
+
+    receipt: dict[str, str | int]
 
 
 class Stopped(msgspec.Struct):
@@ -101,11 +114,13 @@ EMBEDDINGS = operation(EmbeddingRequest, _json({"type": "object"}), *_MODEL_REFU
 MODELS = operation(None, _json(_ref(ModelList)), "401", "403", "503")
 HEALTH = {"responses": {"200": {"description": "Health", "content": _json(_ref(Health))}}}
 SERVICE = operation(Stop, _json(_ref(Stopped)), "400", "401", "403", "409", "413", "503")
+APPROVAL = operation(Approval, _json(_ref(Approved)), "400", "401", "403", "413", "503")
 
 
 def complete(document: dict[str, Any]) -> dict[str, Any]:
     """Add the types and the security scheme to FastAPI's document."""
     types = [ChatRequest, EmbeddingRequest, Health, Stop, Stopped, ModelList, ErrorBody]
+    types += [Approval, Approved]
     _, schemas = msgspec.json.schema_components(types, ref_template=_TEMPLATE)
     components = document.setdefault("components", {})
     components["schemas"] = schemas

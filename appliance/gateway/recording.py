@@ -6,9 +6,7 @@ place.
 """
 
 import asyncio
-import base64
 import time
-from pathlib import Path
 
 from appliance.audit.client import RecorderClient, RecorderError, RefusedError, new_id
 from appliance.audit.content import Ephemeral
@@ -16,29 +14,10 @@ from appliance.audit.event import Event
 from appliance.audit.frame import Answer as Place
 from appliance.gateway.call import Call, Terminal
 from appliance.gateway.history import History
+from appliance.gateway.recipients import Recipients
 from appliance.gateway.refusals import Refusals
 from appliance.gateway.running import Running
 from appliance.ledger.admission import StoppedError
-from appliance.settings import SettingsError
-
-_PUBLIC_BYTES = 32
-
-
-def read_public(path: Path) -> bytes:
-    """Return an X25519 public key.
-
-    Raises:
-        SettingsError: There is none in the file.
-    """
-    try:
-        key = path.read_bytes()
-    except OSError as exc:
-        raise SettingsError(f"{path}: {exc}") from exc
-    if len(key) != _PUBLIC_BYTES:
-        key = base64.b64decode(key.strip() + b"==")
-    if len(key) != _PUBLIC_BYTES:
-        raise SettingsError(f"{path}: not an X25519 public key of {_PUBLIC_BYTES} bytes")
-    return key
 
 
 class Recording:
@@ -46,7 +25,7 @@ class Recording:
 
     def __init__(
         self, recorder: RecorderClient, history: History, running: Running,
-        recipients: list[bytes],
+        recipients: Recipients,
     ) -> None:  # fmt: skip
         self.recorder, self.running = recorder, running
         self.refusals = Refusals(new_id, time.monotonic())
@@ -82,7 +61,7 @@ class Recording:
         call.task, call.ended = None, True  # who leaves from here on was served
         content = call.operation == "chat" and bool(call.text) and self._history.accepts()
         event = call.terminal(kind, finish, reason, content=content, now=time.monotonic())
-        sealed = call.key.seal(self._recipients, self._minute()) if content else None
+        sealed = call.key.seal(self._recipients.keys, self._minute()) if content else None
         try:
             place = await self.recorder.append(event, sealed)
         finally:

@@ -13,6 +13,7 @@ from appliance.audit.client import new_id
 from appliance.audit.event import Kind, fact
 from appliance.errors import FormatError
 from appliance.gateway import openapi, terms
+from appliance.gateway.consent import approval
 from appliance.gateway.embedding import BODY_BYTES, Embeddings
 from appliance.gateway.health import Examination
 from appliance.gateway.hot import Hot, Parts
@@ -41,6 +42,7 @@ def need(scope: principal.Scope | None) -> Callable[..., Awaitable[Principal]]:
 Anybody = Annotated[Principal, Depends(need(None))]
 Embedder = Annotated[Principal, Depends(need(principal.Scope.EMBED))]
 Stopper = Annotated[Principal, Depends(need(principal.Scope.STOP))]
+Opener = Annotated[Principal, Depends(need(principal.Scope.CONTENT_APPROVE))]
 Approver = Annotated[Principal, Depends(need(principal.Scope.START_APPROVE))]
 
 
@@ -103,6 +105,18 @@ async def stop(caller: Stopper, request: Request) -> Response:
 async def approve(caller: Approver, request: Request) -> Response:
     """Approve starting again: it takes two people."""
     return await _switch(request, caller, Kind.SERVICE_APPROVE)
+
+
+@router.post("/v1/content/approve", openapi_extra=openapi.APPROVAL)
+async def approve_opening(caller: Opener, request: Request) -> Response:
+    """Approve that the content of one record is opened: it takes two people, in two roles."""
+    try:
+        wish = msgspec.json.decode(await _body(request, _STOP_BYTES), type=openapi.Approval)
+    except msgspec.DecodeError as exc:
+        raise FormatError(str(exc)) from exc
+    event = approval(caller, wish, new_id(), time.time())
+    place = await _parts(request).recording.recorder.append(event)
+    return _answer(openapi.Approved({"index": place.index, "leaf": place.leaf}))
 
 
 async def _switch(request: Request, caller: Principal, kind: Kind) -> Response:

@@ -1,16 +1,13 @@
 """Recorder away, back, restarted: nothing is served without a record."""
 
 import asyncio
-import base64
 import signal
-from pathlib import Path
 from typing import Any
 
 import pytest
 
 from appliance.gateway.call import Call
-from appliance.gateway.recording import Recording, read_public
-from appliance.settings import SettingsError
+from appliance.gateway.recording import Recording
 from tests import recording
 from tests.gateway.engine import engine
 from tests.gateway.stand import Site, calls, client, gateway, kinds, records
@@ -81,19 +78,6 @@ def test_a_worker_that_is_told_to_end_finishes_what_it_serves(site: Site) -> Non
             assert kinds(await calls(site))[-1] == "llm.completion"
 
     asyncio.run(main())
-
-
-def test_a_public_key_is_read_raw_or_in_base64_and_nothing_else(tmp_path: Path) -> None:
-    path, key = tmp_path / "key", bytes(range(32))
-    for good in (key, base64.b64encode(key), base64.b64encode(key).rstrip(b"=") + b"\n"):
-        path.write_bytes(good)
-        assert read_public(path) == key
-    for bad in (b"", b"x" * 31, b"!" * 44):
-        path.write_bytes(bad)
-        with pytest.raises(SettingsError):
-            read_public(path)
-    with pytest.raises(SettingsError):
-        read_public(tmp_path / "absent")
 
 
 @pytest.mark.parametrize("path", ["/v1/chat/completions", "/v1/embeddings"])

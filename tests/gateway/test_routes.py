@@ -13,7 +13,9 @@ MODEL_ROUTES: dict[str, Json] = {
     "/v1/chat/completions": {"model": "chat", "messages": [{"role": "user", "content": "x"}]},
     "/v1/embeddings": {"model": "vecteurs", "input": "x"},
 }
-OTHER_ROUTES = {"/health", "/v1/models", "/v1/service/stop", "/v1/service/approve"}
+OTHER_ROUTES = {
+    "/health", "/v1/models", "/v1/service/stop", "/v1/service/approve", "/v1/content/approve",
+}  # fmt: skip
 
 
 async def stop(ana: Client) -> None:

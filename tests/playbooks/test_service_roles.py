@@ -10,7 +10,8 @@ import pytest
 import yaml
 
 from appliance.audit.desk import READ
-from appliance.settings import MODELS, GatewaySettings, Part, WorkerSettings, load
+from appliance.parts import MODELS, Part
+from appliance.settings import GatewaySettings, WorkerSettings, load
 from appliance.site.credentials import HISTORY, NAMES
 from appliance.site.keycloak import BUILD
 from tests.playbooks.rendering import ROLES, render, variables

@@ -1,0 +1,1 @@
+"""The reader: opens the content of one record for two people, and nothing else."""

@@ -1,0 +1,38 @@
+"""Which processes, and commands of the site, have a settings file, and its model."""
+
+from enum import StrEnum
+
+from pydantic import BaseModel
+
+from appliance.settings import (
+    ApplySettings,
+    ConsoleSettings,
+    EngineSettings,
+    FrontSettings,
+    GatewaySettings,
+    KeycloakSettings,
+    ProvisionSettings,
+    RecorderSettings,
+    WorkerSettings,
+)
+from appliance.trail_settings import EventsSettings, IndexerSettings, ReaderSettings
+
+
+class Part(StrEnum):
+    """A process, or a command of the site, with a settings file."""
+
+    GATEWAY, CONSOLE, WORKER = "gateway", "console", "worker"
+    ENGINE, RECORDER = "engine", "recorder"
+    READER, INDEXER = "reader", "indexer"
+    EVENTS = "events"
+    IDENTITY, APPLY, KEYCLOAK, FRONT = "identity", "apply", "keycloak", "front"
+
+
+MODELS: dict[Part, type[BaseModel]] = {
+    Part.GATEWAY: GatewaySettings, Part.CONSOLE: ConsoleSettings, Part.WORKER: WorkerSettings,
+    Part.ENGINE: EngineSettings, Part.RECORDER: RecorderSettings,
+    Part.READER: ReaderSettings, Part.INDEXER: IndexerSettings,
+    Part.EVENTS: EventsSettings,
+    Part.IDENTITY: ProvisionSettings, Part.APPLY: ApplySettings,
+    Part.KEYCLOAK: KeycloakSettings, Part.FRONT: FrontSettings,
+}  # fmt: skip
