@@ -17,8 +17,14 @@ from appliance.audit.checkpoint import Checkpoint, open_checkpoint
 from appliance.audit.client import RecorderClient
 from appliance.audit.content import PARTS, Part, open_sealed
 from appliance.audit.falsify import Kind
-from appliance.audit.key import SEED_BYTES, Verifier, keys_text, parse_keys, verifier_key
-from appliance.audit.reading.commands import app as reader
+from appliance.audit.key import (
+    SEED_BYTES,
+    Verifier,
+    keys_text,
+    parse_keys,
+    scalar_from,
+    verifier_key,
+)
 from appliance.audit.receipt import SUFFIX, Verified, check, page, page_digest, receipt_file
 from appliance.audit.verdict import (
     Language,
@@ -35,15 +41,13 @@ from appliance.settings import RecorderSettings, SettingsError, load, read_secre
 app = typer.Typer(no_args_is_help=True, help="The signed log.")
 receipt = typer.Typer(no_args_is_help=True, help="Receipts of answers.")
 app.add_typer(receipt, name="receipt")
-app.add_typer(reader, name="reader")
 
-VERIFIER_KEY = "verifier-key"
 PAGE = "verify_receipt.py"
 FR, EN = Language.FR, Language.EN
 
 CREATED = {
-    FR: "Journal créé : {directory}\nClé à porter au procès-verbal : {key}",
-    EN: "Log created: {directory}\nKey for the installation report: {key}",
+    FR: "Journal créé : {directory}\nClés à porter au procès-verbal :\n{key}",
+    EN: "Log created: {directory}\nKeys for the installation report:\n{key}",
 }
 FALSIFIED = {
     FR: "Copie falsifiée : {copy}\n  Événement {record} ({kind})\n  avant  …{old}…\n"
@@ -83,17 +87,17 @@ TextFile = Annotated[Path | None, typer.Option(exists=True, help="File with the 
 
 @app.command()
 def init(settings: SettingsFile, *, as_json: AsJson = False, language: Lang = FR) -> None:
-    """Make the key of this machine and an empty log. Neither is ever overwritten."""
+    """Make the two keys of this machine and an empty log. None is ever overwritten."""
     config = load(settings, RecorderSettings)
     seed = secrets.token_bytes(SEED_BYTES)
-    key = verifier_key(config.origin, seed)
-    if os.path.lexists(config.directory / volume.KEY):
-        raise volume.VolumeError(
-            f"{config.directory / volume.KEY} exists and is not overwritten"
-        )
+    p256 = scalar_from(secrets.token_bytes(SEED_BYTES + 8))
+    key = verifier_key(config.origin, seed, p256)
+    for name in (volume.KEY, volume.KEY_P256):
+        if os.path.lexists(config.directory / name):
+            raise volume.VolumeError(f"{config.directory / name} exists and is not overwritten")
     publisher.create(config.last_signed, config.origin)
-    volume.create(config.directory, seed, config.segment_bytes)
-    publisher.write_files(config.directory, {VERIFIER_KEY: f"{key}\n".encode()})
+    volume.create(config.directory, seed, config.segment_bytes, p256)
+    publisher.write_files(config.directory, {volume.VERIFIER_KEY: f"{key}\n".encode()})
     _print(CREATED[language], {"directory": str(config.directory), "key": key}, as_json=as_json)
 
 

@@ -81,7 +81,7 @@ class Publisher:
         """
         try:
             note = (self._directory / CHECKPOINT).read_bytes()
-            head = open_checkpoint(note, self._signer.verifier)
+            head = open_checkpoint(note, *self._signer.verifiers)
         except FileNotFoundError:
             note, head = b"", empty(self._signer.verifier.name)
         except (FormatError, VerificationError) as exc:
@@ -116,7 +116,7 @@ class Publisher:
             raise RollbackError(f"the journal has {size} records, {most} are known elsewhere")
         assert size == head.size + len(tail)
         frontier = self._recover(head)
-        self._check_known(head, known)
+        self.check_published(known)
         later = [signed, *(one for one in known if one.size > head.size)]
         for leaf in tail:
             for one in later:
@@ -202,7 +202,13 @@ class Publisher:
         _check_root(frontier, head)
         return frontier
 
-    def _check_known(self, head: Checkpoint, known: Sequence[Checkpoint]) -> None:
+    def check_published(self, known: Sequence[Checkpoint]) -> None:
+        """Check that the published log begins with each of these that is not longer.
+
+        Raises:
+            RollbackError: It does not, or a tile is not whole.
+        """
+        head = self.head
         node = node_from_tiles(head.size, functools.cache(self._hashes))
         for one in known:
             if one.size <= head.size:
@@ -303,18 +309,19 @@ def write_files(directory: Path, files: Mapping[str, bytes]) -> None:
         with os.fdopen(fd, "wb") as file:
             file.write(data)
     for name in files:
-        _sync(_temporary(directory / name))
+        sync(_temporary(directory / name))
     for name in files:
         _temporary(directory / name).rename(directory / name)
     for folder in folders:
-        _sync(folder)
+        sync(folder)
 
 
 def _temporary(path: Path) -> Path:
     return path.with_name(f"{path.name}.new")
 
 
-def _sync(path: Path) -> None:
+def sync(path: Path) -> None:
+    """Make a file or a folder durable."""
     fd = os.open(path, os.O_RDONLY)
     try:
         os.fsync(fd)

@@ -15,7 +15,6 @@ import uvloop
 
 from appliance.audit import volume
 from appliance.audit.desk import Desk
-from appliance.audit.key import Signer
 from appliance.audit.lineage import current_origin, folders_of, known_elsewhere
 from appliance.audit.publisher import Publisher
 from appliance.audit.recovery import Recovered, recover
@@ -40,7 +39,7 @@ def run(settings: RecorderSettings) -> None:
     calendar = Calendar(settings.time_zone)
     with volume.locked(settings.directory, settings.segment_bytes) as locked:
         origin = current_origin(settings.directory, settings.origin)
-        signer = Signer(origin, volume.read_key(settings.directory))
+        signer = volume.read_signer(settings.directory, origin)
         publisher = Publisher(settings.directory, settings.last_signed, signer)
         known = known_elsewhere(folders_of(settings), (signer.verifier,))
         found = recover(locked, publisher, calendar, [one for one, _ in known])

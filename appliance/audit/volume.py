@@ -1,6 +1,9 @@
 """The recorder's directory: its files, its lock, its recovery.
 
     signing.key      seed of the log's Ed25519 key (RFC 8032, 5.1.5), 0400
+    signing-p256.key     private scalar of its ECDSA P-256 key, 32 bytes, 0400; a log that was
+                     made before there was one goes on without
+    verifier-key     the keys that verify what those two sign, one a line
     journal/         see `journal.py` and `segments.py`
     sealed/          content keys, see `sealed.py`
     snapshot         state of the admission at a checkpoint; without it all is replayed
@@ -19,14 +22,26 @@ from pathlib import Path
 
 from appliance.audit import journal, sealed, segments
 from appliance.audit.journal import Scan
+from appliance.audit.key import Signer, parse_keys
 from appliance.audit.publisher import write_files
 from appliance.audit.sealed import SealedKeys
 from appliance.audit.segments import Segments, VolumeError
 from appliance.errors import FormatError
 
-__all__ = ["Disk", "Volume", "VolumeError", "create", "locked", "read", "read_key", "tail"]
+__all__ = [
+    "Disk",
+    "Volume",
+    "VolumeError",
+    "create",
+    "locked",
+    "read",
+    "read_key",
+    "read_signer",
+    "tail",
+]
 
-KEY, JOURNAL, SEALED, SNAPSHOT = "signing.key", "journal", "sealed", "snapshot"
+KEY, KEY_P256, VERIFIER_KEY = "signing.key", "signing-p256.key", "verifier-key"
+JOURNAL, SEALED, SNAPSHOT = "journal", "sealed", "snapshot"
 SEGMENT_BYTES = 64 << 20
 SEALED_PART = 4  # a segment of keys is that much smaller
 KEY_BYTES_MAX = 4096
@@ -40,38 +55,73 @@ class Disk:
     total: int
 
 
-def create(directory: Path, seed: bytes, segment_bytes: int = SEGMENT_BYTES) -> None:
+def create(
+    directory: Path, seed: bytes, segment_bytes: int = SEGMENT_BYTES, p256: bytes | None = None
+) -> None:
     """Make an empty log. Nothing that exists is ever overwritten.
+
+    Args:
+        directory: Of the log.
+        seed: Of the Ed25519 key.
+        segment_bytes: Size of a segment of the journal.
+        p256: Private scalar of the ECDSA key; None: the log signs with one key.
 
     Raises:
         VolumeError: There is one, or a part of one, or no directory.
     """
     try:
-        for name in (KEY, JOURNAL, SEALED, SNAPSHOT):
+        for name in (KEY, KEY_P256, JOURNAL, SEALED, SNAPSHOT):
             if os.path.lexists(directory / name):
                 raise VolumeError(f"{directory / name} exists and is not overwritten")
         segments.create(directory / JOURNAL, segment_bytes, journal.header(0))
         sealed.create(directory / SEALED, segment_bytes // SEALED_PART)
+        if p256 is not None:
+            _write_new(directory / KEY_P256, p256, 0o400)
         _write_new(directory / KEY, seed, 0o400)  # last: with it, the log is complete
         _sync_directory(directory)
     except OSError as exc:
         raise VolumeError(f"{directory}: {exc.strerror or exc}") from exc
 
 
-def read_key(directory: Path) -> bytes:
-    """Return the seed of the log's key.
+def read_key(directory: Path, name: str = KEY) -> bytes:
+    """Return a private key of the log.
+
+    Args:
+        directory: Of the log.
+        name: Of the file.
 
     Raises:
         VolumeError: It cannot be read.
     """
     try:
-        fd = os.open(directory / KEY, os.O_RDONLY | os.O_NOFOLLOW)
+        fd = os.open(directory / name, os.O_RDONLY | os.O_NOFOLLOW)
         try:
             return os.read(fd, KEY_BYTES_MAX)
         finally:
             os.close(fd)
     except OSError as exc:
-        raise VolumeError(f"{directory}: {exc.strerror}: {KEY}") from exc
+        raise VolumeError(f"{directory}: {exc.strerror}: {name}") from exc
+
+
+def read_signer(directory: Path, origin: str) -> Signer:
+    """Return the private keys of the log: those whose public halves are published.
+
+    Raises:
+        VolumeError: One cannot be read, or is not the one that `verifier-key` names: a log
+            that lost its second key would go on, and nobody who verifies would take it.
+        FormatError: One is no key.
+    """
+    p256 = None
+    if os.path.lexists(directory / KEY_P256):
+        p256 = read_key(directory, KEY_P256)
+    signer = Signer(origin, read_key(directory), p256)
+    try:
+        published = (directory / VERIFIER_KEY).read_text("utf-8")
+    except FileNotFoundError:
+        return signer
+    if parse_keys(published) != signer.verifiers:
+        raise VolumeError(f"{directory}: the private keys are not those of {VERIFIER_KEY}")
+    return signer
 
 
 def read(directory: Path) -> list[bytes]:

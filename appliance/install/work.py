@@ -238,8 +238,11 @@ class Work:
             Mark(name="son empreinte", value=seal.fingerprint(seal.public(key))),
         ]
         if self.places.log_key.exists():
-            text = self.places.log_key.read_text("utf-8").strip()
-            own.append(Mark(name="clé de vérification du journal signé", value=text))
+            lines = self.places.log_key.read_text("utf-8").splitlines()
+            own += [  # both keys, as `audit init` writes them; an older log has the first only
+                Mark(name=f"clé de vérification du journal signé ({kind})", value=line)
+                for kind, line in zip(("Ed25519", "ECDSA P-256"), lines, strict=False)
+            ]
         if self.places.authority.exists():
             digest = hashlib.sha256(self.places.authority.read_bytes()).hexdigest()
             own.append(Mark(name="SHA-256 du certificat de l’autorité (PEM)", value=digest))

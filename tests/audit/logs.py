@@ -7,13 +7,15 @@ from pathlib import Path
 from appliance.audit import publisher, volume
 from appliance.audit.content import ContentKey, commit
 from appliance.audit.event import BudgetChange, Completion, Event, Intent, Leaf
-from appliance.audit.key import Signer
+from appliance.audit.key import Signer, keys_text
 from appliance.audit.tree import leaf_hash
 
 ORIGIN = "audit.example/demo"
 SEED = bytes(range(32))
-SIGNER = Signer(ORIGIN, SEED)
-VERIFIER_KEY = SIGNER.verifier.text()
+P256 = bytes(range(64, 96))
+SIGNER = Signer(ORIGIN, SEED, P256)
+VERIFIER_KEY = SIGNER.verifier.text()  # who knows one key only may ask for no more
+VERIFIER_KEYS = keys_text(SIGNER.verifiers)
 QUESTION = "Quel est le délai de réponse à une demande de congé ?"
 ANSWER = "Le délai est de deux mois [1]. Au-delà, le silence vaut accord [2]."
 SEGMENT_BYTES = 64 << 10
@@ -88,7 +90,7 @@ def write(folder: Path, stored: Sequence[bytes], signed: int | None = None) -> P
     """Write a whole log: its journal in segments, and published as far as `signed` leaves."""
     directory = folder / "log"
     directory.mkdir()
-    volume.create(directory, SEED, SEGMENT_BYTES)
+    volume.create(directory, SEED, SEGMENT_BYTES, P256)
     with volume.locked(directory, SEGMENT_BYTES) as locked:
         for at in range(0, len(stored), 7):
             locked.append(stored[at : at + 7])

@@ -18,11 +18,12 @@ from typer.testing import CliRunner, Result
 
 from appliance.audit import publisher, volume
 from appliance.audit.client import RecorderClient
-from appliance.audit.commands import PAGE, VERIFIER_KEY, app
+from appliance.audit.commands import PAGE, app
 from appliance.audit.content import Ephemeral
-from appliance.audit.key import verifier_key
+from appliance.audit.key import parse_keys, verifier_key
 from appliance.audit.publisher import RollbackError
 from appliance.audit.receipt import check, page, receipt_file
+from appliance.audit.volume import VERIFIER_KEY
 from appliance.errors import ApplianceError, VerificationError
 from tests.audit import logs
 from tests.audit.logs import ANSWER, QUESTION
@@ -68,9 +69,13 @@ def test_init_shows_the_key_that_the_report_needs_and_keeps_the_other_half(
 ) -> None:
     facts = answer("init", "--settings", settings_file)
     seed = volume.read_key(folder / "log")
-    assert facts == {"directory": str(folder / "log"), "key": verifier_key(logs.ORIGIN, seed)}
-    assert (folder / "log" / VERIFIER_KEY).read_text() == facts["key"] + "\n"
-    assert (folder / "log" / volume.KEY).stat().st_mode & 0o777 == 0o400
+    p256 = volume.read_key(folder / "log", volume.KEY_P256)
+    keys = verifier_key(logs.ORIGIN, seed, p256)
+    assert facts == {"directory": str(folder / "log"), "key": keys}
+    assert (folder / "log" / VERIFIER_KEY).read_text() == keys + "\n"
+    assert [key.algorithm for key in parse_keys(keys)] == [1, 2]
+    for name in (volume.KEY, volume.KEY_P256):
+        assert (folder / "log" / name).stat().st_mode & 0o777 == 0o400
     assert volume.read(folder / "log") == []
     assert "procès-verbal" not in json.dumps(facts)
 
@@ -83,12 +88,16 @@ def test_each_machine_has_its_own_key(settings_file: Path, folder: Path) -> None
     assert answer("init", "--settings", settings_file)["key"] != first
 
 
-def test_init_never_overwrites_a_key(settings_file: Path, folder: Path) -> None:
+@pytest.mark.parametrize("lost", [volume.KEY, volume.KEY_P256])
+def test_init_never_overwrites_a_key(settings_file: Path, folder: Path, lost: str) -> None:
     run("init", "--settings", settings_file)
-    before = volume.read_key(folder / "log")
+    (folder / "log" / lost).unlink()
+    (kept,) = {volume.KEY, volume.KEY_P256} - {lost}
+    before = volume.read_key(folder / "log", kept)
     with pytest.raises(volume.VolumeError, match="not overwritten"):
         run("init", "--settings", settings_file)
-    assert volume.read_key(folder / "log") == before
+    assert volume.read_key(folder / "log", kept) == before
+    assert not (folder / "log" / lost).exists()
 
 
 def test_init_refuses_a_machine_that_signed_before(settings_file: Path, folder: Path) -> None:

@@ -34,7 +34,7 @@ def demo() -> str:
 
 def test_the_vector_comes_out_byte_for_byte() -> None:
     assert WITNESS.cosigner.text() == VKEY
-    signed = sign(demo(), logs.SIGNER)
+    signed = sign(demo(), Signer(logs.ORIGIN, logs.SEED))
     cosigned = Note(signed.text, (*signed.signatures, WITNESS.cosign(signed.text, AT)))
     assert cosigned.to_bytes().decode() == NOTE
     assert len(cosigned.to_bytes()) == 308

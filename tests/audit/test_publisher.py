@@ -8,11 +8,12 @@ import pytest
 from appliance.audit import publisher
 from appliance.audit.checkpoint import Checkpoint, open_checkpoint
 from appliance.audit.key import Signer
-from appliance.audit.note import sign
+from appliance.audit.note import Note, sign
 from appliance.audit.publisher import CHECKPOINT, LAST_SIGNED, Publisher, RollbackError
 from appliance.audit.tile import encode_bundle, tiles_of
 from appliance.audit.tree import Frontier, leaf_hash
 from appliance.errors import VerificationError
+from tests.audit import logs
 
 SIGNER = Signer("audit.example/demo", bytes(range(32)))
 
@@ -122,6 +123,20 @@ def test_what_is_not_published_is_not_proved(log: Log, index: int) -> None:
         running.prove(index)
     with pytest.raises(VerificationError):
         running.entry(index)
+
+
+def test_each_key_of_the_log_signs_on_a_line_of_its_own(tmp_path: Path) -> None:
+    running = logs.publish(tmp_path, entries(0, 3))
+    keys = logs.SIGNER.verifiers
+    assert [line.key_id for line in Note.parse(running.note).signatures] == [
+        key.key_id for key in keys
+    ]
+    assert open_checkpoint(running.note, *keys).size == 3
+    again = Publisher(tmp_path / "log", tmp_path / "signed", logs.SIGNER)
+    assert again.load().size == 3
+    other = Signer(logs.ORIGIN, logs.SEED, bytes(range(1, 33)))
+    with pytest.raises(RollbackError, match="not ours"):
+        Publisher(tmp_path / "log", tmp_path / "signed", other).load()
 
 
 def test_nothing_new_is_not_signed_again(log: Log) -> None:

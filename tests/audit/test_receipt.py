@@ -20,7 +20,7 @@ from appliance.audit.proof import Proof
 from appliance.audit.receipt import Verified, check, page, page_digest, receipt_file
 from appliance.errors import ApplianceError, VerificationError
 from tests.audit import logs
-from tests.audit.logs import ANSWER, QUESTION, VERIFIER_KEY
+from tests.audit.logs import ANSWER, QUESTION, VERIFIER_KEY, VERIFIER_KEYS
 
 REQUEST = 7
 INDEX = 2 * REQUEST + 2  # of its terminal record
@@ -77,6 +77,18 @@ def test_the_page_accepts_it_with_python3_and_openssl_alone(
     assert "casemate.llm.completion.v1" in output
     assert paper.run(receipt, VERIFIER_KEY, QUESTION + "\n")[0] == 0  # an editor's newline
     assert paper.run(receipt)[0] == 0  # without the texts
+
+
+def test_who_has_both_keys_asks_for_both_signatures(receipt: bytes, paper: Page) -> None:
+    assert check(receipt, VERIFIER_KEYS).index == INDEX
+    code, output = paper.run(receipt, VERIFIER_KEYS)  # the page looks at the first one
+    assert code == 0, output
+    proof = Proof.parse(receipt)
+    note = Note.parse(proof.note)
+    for kept in note.signatures:
+        alone = replace(proof, note=Note(note.text, (kept,)).to_bytes()).to_bytes()
+        with pytest.raises(VerificationError, match="not signed by"):
+            check(alone, VERIFIER_KEYS)
 
 
 def test_the_page_needs_nothing_of_this_package_and_fits_on_paper() -> None:
@@ -160,9 +172,9 @@ def _signed_by(signer: Signer) -> Callable[[bytes], bytes]:
     def change(receipt: bytes) -> bytes:
         proof = Proof.parse(receipt)
         note = Note.parse(proof.note)
-        (own,) = note.signatures
+        own, second = note.signatures
         forged = Signature(own.name, own.key_id, signer.sign(note.text.encode()))
-        return replace(proof, note=Note(note.text, (forged,)).to_bytes()).to_bytes()
+        return replace(proof, note=Note(note.text, (forged, second)).to_bytes()).to_bytes()
 
     return change
 
@@ -331,12 +343,12 @@ def test_an_extra_line_in_another_order_is_refused(receipt: bytes) -> None:
 
 def test_each_byte_that_counts_is_covered(receipt: bytes) -> None:
     """Flip each byte: refused, or the same record with keys that open nothing else."""
-    good = check(receipt, VERIFIER_KEY)
+    good = check(receipt, VERIFIER_KEYS)
     accepted: list[Verified] = []
     for at in range(len(receipt)):
         changed = receipt[:at] + bytes([receipt[at] ^ 1]) + receipt[at + 1 :]
         try:
-            accepted.append(check(changed, VERIFIER_KEY))
+            accepted.append(check(changed, VERIFIER_KEYS))
         except ApplianceError:
             continue
     assert all(one.stored == good.stored and one.head == good.head for one in accepted)

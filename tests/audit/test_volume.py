@@ -6,10 +6,11 @@ from pathlib import Path
 import pytest
 
 from appliance.audit import journal, volume
+from appliance.audit.key import Signer, keys_text
 from appliance.audit.volume import Volume, VolumeError
 from appliance.errors import FormatError
 
-SEED = bytes(range(32))
+SEED, P256 = bytes(range(32)), bytes(range(64, 96))
 SIZE = 20_000
 LEAVES = [b'{"leaf":%d}' % number for number in range(10)]
 FIRST_SEGMENT = "journal/0000000000000000"
@@ -40,12 +41,46 @@ def test_a_new_log_is_empty_and_keeps_its_key_to_itself(directory: Path) -> None
     assert (directory / volume.KEY).stat().st_mode & 0o777 == 0o400
 
 
-@pytest.mark.parametrize("name", ["signing.key", "journal", "sealed", "snapshot"])
+@pytest.mark.parametrize(
+    "name", ["signing.key", "signing-p256.key", "journal", "sealed", "snapshot"]
+)
 def test_nothing_that_exists_is_overwritten(tmp_path: Path, name: str) -> None:
     (tmp_path / name).write_text("precious")
     with pytest.raises(VolumeError, match="not overwritten"):
         volume.create(tmp_path, SEED, SIZE)
     assert [path.name for path in tmp_path.iterdir()] == [name]
+
+
+def test_both_keys_are_kept_and_read_back(tmp_path: Path) -> None:
+    (directory := tmp_path / "log").mkdir()
+    volume.create(directory, SEED, SIZE, P256)
+    assert (directory / volume.KEY_P256).stat().st_mode & 0o777 == 0o400
+    signer = volume.read_signer(directory, "audit.example/demo")
+    assert signer.verifiers == Signer("audit.example/demo", SEED, P256).verifiers
+
+
+def test_a_log_made_with_one_key_goes_on_with_one(directory: Path) -> None:
+    signer = volume.read_signer(directory, "audit.example/demo")
+    assert signer.verifiers == (signer.verifier,)
+    (directory / volume.VERIFIER_KEY).write_text(signer.verifier.text() + "\n")
+    assert volume.read_signer(directory, "audit.example/demo").verifiers == signer.verifiers
+
+
+def test_a_log_whose_second_key_was_lost_is_not_signed(tmp_path: Path) -> None:
+    (directory := tmp_path / "log").mkdir()
+    volume.create(directory, SEED, SIZE, P256)
+    keys = Signer("audit.example/demo", SEED, P256).verifiers
+    (directory / volume.VERIFIER_KEY).write_text(keys_text(keys) + "\n")
+    assert volume.read_signer(directory, "audit.example/demo").verifiers == keys
+    (directory / volume.KEY_P256).unlink()
+    with pytest.raises(VolumeError, match="verifier-key"):
+        volume.read_signer(directory, "audit.example/demo")
+
+
+def test_a_second_key_that_cannot_be_read_is_not_left_out(directory: Path) -> None:
+    (directory / volume.KEY_P256).symlink_to(directory / "nowhere")
+    with pytest.raises(VolumeError):
+        volume.read_signer(directory, "audit.example/demo")
 
 
 def test_a_log_is_not_made_where_no_directory_is(tmp_path: Path) -> None:

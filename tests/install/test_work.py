@@ -179,11 +179,11 @@ def test_the_head_of_the_journal_is_in_the_report(stage: Stage) -> None:
 def test_keys_of_the_log_and_of_the_authority_are_in_the_report(stage: Stage) -> None:
     stage.places.authority.parent.mkdir(parents=True)
     stage.places.authority.write_text("-----BEGIN CERTIFICATE-----\n")
-    stage.places.log_key.write_text("atelier/log+01234567+AAAA\n")
+    stage.places.log_key.write_text("atelier/log+01234567+AAAA\natelier/log+76543210+BBBB\n")
     everything(stage.work())
     facts = Facts.parse((stage.places.reports / "report.json").read_bytes())
     values = [mark.value for mark in facts.marks]
-    assert "atelier/log+01234567+AAAA" in values
+    assert {"atelier/log+01234567+AAAA", "atelier/log+76543210+BBBB"} <= set(values)
     assert hashlib.sha256(stage.places.authority.read_bytes()).hexdigest() in values
 
 

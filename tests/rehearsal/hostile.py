@@ -157,7 +157,7 @@ def work(box: Machine) -> dict[str, Any]:
             box, "etc/casemate/console.toml", "etc/casemate/worker.toml",
             "etc/casemate/recorder.toml",
         ),
-        "log_keys": _files(box, "var/lib/casemate/recorder/signing.key"),
+        "log_keys": _files(box, "var/lib/casemate/recorder/signing*.key"),
         "log_files": _files(
             box, "var/lib/casemate/recorder/**/*", "var/lib/casemate/last-signed/*"
         ),

@@ -25,6 +25,7 @@ KEYS = (
     "etc/casemate/pki/*.pem",
     "etc/casemate/pki/*.key",
     "var/lib/casemate/recorder/signing.key",
+    "var/lib/casemate/recorder/signing-p256.key",
 )
 FOLDERS = tuple(
     "/etc /root /run/log /tmp /var/lib/casemate/install /var/log /var/tmp".split()  # noqa: SIM905
