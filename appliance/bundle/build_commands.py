@@ -9,6 +9,7 @@ from time import monotonic
 from typing import Annotated
 
 import typer
+from msgspec import ValidationError, convert
 from rich.console import Console
 from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
@@ -19,10 +20,14 @@ from appliance.bundle.build import Locks, Session, Work, build, read_locks
 from appliance.bundle.compose import Heading, sealed_by
 from appliance.bundle.debs import names_of, write_lock
 from appliance.bundle.given import DRIVER, KERNELS, SUFFIX, encode
+from appliance.bundle.manifest import Revocation
 from appliance.bundle.model_folder import Declared, lock_folder
+from appliance.bundle.paths import check_digest
 from appliance.bundle.sources import Sources, export
+from appliance.bundle.sshsig import PublicKey
 from appliance.bundle.wheels import chosen
 from appliance.bundle.wheels import write_lock as write_wheels
+from appliance.errors import FormatError
 
 KINDS = {
     "wheel": "Paquets Python / Wheels", "deb": "Paquets Debian / Debs",
@@ -39,6 +44,9 @@ Given = Annotated[list[str], typer.Option(help="ID=DIR, or DIR named ID.")]
 Driver = Annotated[Path | None, typer.Option(help="gpu: folder of the driver, locked.")]
 Kernels = Annotated[Path | None, typer.Option(help="gpu: folder of kernels, locked.")]
 Keys = Annotated[list[Path], typer.Option(help="Private key that signs; several times.")]
+Revoke = Annotated[
+    list[str], typer.Option(help="bundle|file|key:SHA256=REASON, key:FILE.pub=REASON.")
+]
 Extra = Annotated[list[Path], typer.Option(help="A further signed deb source (deb822).")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
 out = Console()
@@ -123,6 +131,7 @@ def build_bundle(  # noqa: PLR0913, PLR0917 - a command has one argument per opt
     seq: Annotated[int, typer.Option(help="Release number; grows.")] = 1,
     version: Annotated[str, typer.Option(help="Of the release.")] = "0.1.0",
     deb_source: Extra = [],  # noqa: B006
+    revoke: Revoke = [],  # noqa: B006
     repository: Repository = REPOSITORY,
     cache: CacheFolder = CACHE,
     *,
@@ -130,6 +139,7 @@ def build_bundle(  # noqa: PLR0913, PLR0917 - a command has one argument per opt
 ) -> None:
     """Fetch, verify and sign everything that a site needs."""
     started = monotonic()
+    withdrawn = revocations(revoke)
     given = {DRIVER: driver, KERNELS: kernels}
     found = folders(model) | {name: path for name, path in given.items() if path}
     work = Work(repository, cache, found, tuple(deb_source))
@@ -140,7 +150,7 @@ def build_bundle(  # noqa: PLR0913, PLR0917 - a command has one argument per opt
     cache.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=cache) as temporary, progress(locks, as_json) as told:
         sources = export(repository, Path(temporary) / "sources")
-        heading = Heading(version, seq, sources.created, profile)
+        heading = Heading(version, seq, sources.created, profile, withdrawn)
         folder, manifest = build(dest, locks, sources, work, Session(heading, by, told))
     size = sum(manifest.chunks().values())
     if as_json:
@@ -153,6 +163,28 @@ def build_bundle(  # noqa: PLR0913, PLR0917 - a command has one argument per opt
         out.print(line, highlight=False, markup=False, soft_wrap=True)
     out.print(f"{folder} : {size / 1e6:.0f} Mo, {monotonic() - started:.0f} s", highlight=False)
     out.print(f"Manifeste / Manifest SHA-256 {manifest.digest()}", highlight=False)
+
+
+def revocations(words: list[str]) -> tuple[Revocation, ...]:
+    """Return what words such as `key:lost.pub=stolen` revoke, for every site that hears it."""
+    found = list[Revocation]()
+    for word in words:
+        try:
+            found.append(_revocation(word))
+        except (FormatError, ValidationError, OSError) as exc:
+            raise typer.BadParameter(f"{word}: {exc}") from exc
+    return tuple(found)
+
+
+def _revocation(word: str) -> Revocation:
+    what, _, reason = word.partition("=")
+    kind, _, digest = what.partition(":")
+    if kind == "key" and digest.endswith(".pub"):
+        digest = PublicKey.parse(Path(digest).read_text("utf-8")).digest()
+    if not reason.strip():
+        raise FormatError("no reason")
+    named = {"kind": kind, "digest": check_digest(digest), "reason": reason.strip()}
+    return convert(named, Revocation)
 
 
 def uncommitted(locks: Locks, sources: Sources) -> Iterator[str]:

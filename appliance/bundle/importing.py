@@ -71,7 +71,7 @@ def run_import(media: Media, store: Store, site: Site, advance: Advance) -> Impo
         BundleError: Refused: clock, target, base, space, unexpected files.
         DamagedError: Chunks are missing or wrong; what was good is kept.
     """
-    _take_revocations(media, store, site)
+    _take_over(media, store, site)
     release = prove(media, site)
     if not release.pinned:
         raise UntrustedError(
@@ -91,13 +91,14 @@ def run_import(media: Media, store: Store, site: Site, advance: Advance) -> Impo
     return _publish(media, store, release, copied)
 
 
-def _take_revocations(media: Media, store: Store, site: Site) -> None:
-    """Take over signed revocations, even from a release that is then refused."""
-    state = store.state()
+def _take_over(media: Media, store: Store, site: Site) -> None:
+    """Take over a newer root and signed revocations, even of a release that is then refused."""
+    state, found = store.state(), heed(media, site)
     known = {r.digest for r in state.revocations}
-    if new := [r for r in heed(media, site) if r.digest not in known]:
-        revocations = [*state.revocations, *new]
-        store.write_state(replace(state, revocations=revocations))
+    revocations = [*state.revocations, *(r for r in found.revocations if r.digest not in known)]
+    new = replace(state, root=found.root, revocations=revocations)
+    if new != state:
+        store.write_state(new)
 
 
 def _trust(store: Store, release: Release) -> State:

@@ -8,7 +8,7 @@ digest of the meaning. docs/decisions/0050-bundle.md.
 
 import hashlib
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Annotated, Literal
 
 import msgspec
@@ -75,12 +75,17 @@ class Revocation(_Strict, frozen=True):
     """What must no longer be trusted, whatever signs it.
 
     `digest` is the SHA-256 of a manifest (`bundle`), of a file (`file`), or of the blob that
-    is a public key for OpenSSH (`key`).
+    is a public key for OpenSSH (`key`): one that signs releases, never one of the root role.
     """
 
     kind: Literal["bundle", "file", "key"]
     digest: str
     reason: _Text
+
+
+def revoked_keys(revocations: Iterable[Revocation]) -> set[str]:
+    """Return the digests of the keys among what is revoked."""
+    return {r.digest for r in revocations if r.kind == "key"}
 
 
 class Manifest(_Strict, frozen=True, kw_only=True):

@@ -16,7 +16,7 @@ from msgspec.structs import replace
 
 from appliance.bundle import sums
 from appliance.bundle.chunks import digest_of
-from appliance.bundle.manifest import Manifest, chunk_path
+from appliance.bundle.manifest import Manifest, chunk_path, revoked_keys
 from appliance.bundle.medium import (
     MANIFEST,
     MEDIUM,
@@ -28,7 +28,7 @@ from appliance.bundle.medium import (
 )
 from appliance.bundle.refusal import BundleError
 from appliance.bundle.sshsig import MANIFEST_NAMESPACE, ROOT_NAMESPACE, sign
-from appliance.bundle.trust import Root
+from appliance.bundle.trust import Root, check_revocations
 
 TEMPLATES = ("VERIFY.sh", "LISEZMOI.txt", "README.txt")
 SLACK = 1 << 20  # bytes of a medium kept for its tables and folders
@@ -64,7 +64,9 @@ def seal(folder: Path, draft: Manifest, by: Seal) -> Manifest:
     Raises:
         FormatError: The manifest or a name breaks a rule of the format.
         BundleError: A chunk lies there that the manifest does not know, or one is absent.
+        UntrustedError: It revokes a key of the root role, which a site would refuse.
     """
+    check_revocations(by.root, revoked_keys(draft.revocations))
     for name in TEMPLATES:
         template = files("appliance.bundle") / "templates" / name
         (folder / name).write_bytes(template.read_bytes())

@@ -4,6 +4,9 @@ The ideas of The Update Framework (https://theupdateframework.github.io/specific
 without its expiry dates, which a site without a network cannot honour. The first root is pinned
 by a person, who compares its fingerprint with the printed sheet; each later one is signed by
 enough keys of the one before and of itself. A root only ever grows in version.
+
+A manifest revokes keys that sign releases. A key of the root role is revoked by the next root,
+which no longer names it: whoever stole a release key cannot take the rotation away.
 """
 
 import hashlib
@@ -144,6 +147,28 @@ def check_release(
     return ids
 
 
+def check_revocations(root: Root, keys: Collection[str]) -> None:
+    """Check that a manifest revokes no key of the root role: only a new root may.
+
+    Args:
+        root: The one by which the manifest is trusted.
+        keys: Digests of the keys that it revokes.
+
+    Raises:
+        UntrustedError: It names one.
+    """
+    for name in root.roles.root.keys:
+        if PublicKey.parse(root.keys[name]).digest() in keys:
+            raise UntrustedError(
+                "CM-INS-03",
+                f"Le manifeste révoque « {name} », une clé de la racine : seule une nouvelle "
+                "racine, signée par les clés racine, le peut. Une clé de livraison est "
+                "peut-être volée.",
+                f"The manifest revokes “{name}”, a key of the root: only a new root, signed by "
+                "the root keys, may. A release key may be stolen.",
+            )
+
+
 def check_self_signed(data: bytes, signatures: Iterable[bytes]) -> Root:
     """Return the root, which enough of its own root keys signed. Its fingerprint is not judged.
 
@@ -162,17 +187,12 @@ def check_self_signed(data: bytes, signatures: Iterable[bytes]) -> Root:
     return root
 
 
-def advance(
-    pinned: Root,
-    offered: Iterable[tuple[bytes, list[bytes]]],
-    revoked: Collection[str] = (),
-) -> Root:
+def advance(pinned: Root, offered: Iterable[tuple[bytes, list[bytes]]]) -> Root:
     """Return the newest root that a chain of signatures reaches from the pinned one.
 
     Args:
         pinned: What this site trusts today.
         offered: Each root in the bundle, in any order, with its signatures.
-        revoked: Digests of keys that no longer count.
 
     Raises:
         UntrustedError: One is not signed by its own keys, differs from the pinned one at the
@@ -185,7 +205,7 @@ def advance(
             raise _other()
         if root.version <= trusted.version:
             continue
-        keys = signers(data, found, ROOT_NAMESPACE, revoked)
+        keys = signers(data, found, ROOT_NAMESPACE)
         if reached(trusted, trusted.roles.root, keys) is None:
             raise _other()
         trusted = root

@@ -10,10 +10,17 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from appliance.bundle import sums
-from appliance.bundle.manifest import Manifest, Revocation, Target, chunk_path
+from appliance.bundle.manifest import Manifest, Revocation, Target, chunk_path, revoked_keys
 from appliance.bundle.medium import Media
 from appliance.bundle.refusal import BundleError, DamagedError, UntrustedError
-from appliance.bundle.trust import Root, advance, check_release, check_self_signed, spelled
+from appliance.bundle.trust import (
+    Root,
+    advance,
+    check_release,
+    check_revocations,
+    check_self_signed,
+    spelled,
+)
 from appliance.errors import FormatError
 
 DAY = 86_400  # seconds
@@ -80,8 +87,8 @@ def prove(media: Media, site: Site) -> Release:
     manifest = _parsed(media.manifest)
     if manifest is not None:
         _check_clock(manifest, site.now)
-    revoked = {r.digest for r in site.revocations if r.kind == "key"}
-    root, pinned = _root(media, site, revoked)
+    revoked = revoked_keys(site.revocations)
+    root, pinned = _root(media, site)
     signers = check_release(root, media.manifest, media.signatures(), revoked)
     if manifest is None:  # signed, and yet unreadable: made by a newer tool
         raise BundleError(
@@ -89,6 +96,7 @@ def prove(media: Media, site: Site) -> Release:
             "Le manifeste est signé, mais d’un format que cette version ne lit pas.",
             "The manifest is signed, but in a format that this version does not read.",
         )
+    check_revocations(root, revoked_keys(manifest.revocations))
     media.check_described()
     digest = hashlib.sha256(media.manifest).hexdigest()
     _check_number(manifest, digest, site.last)
@@ -101,19 +109,29 @@ def prove(media: Media, site: Site) -> Release:
     return Release(manifest, digest, root, pinned, signers, listed, revocations)
 
 
-def heed(media: Media, site: Site) -> list[Revocation]:
-    """Return the revocations that the media carry, if they are signed, whatever else is wrong.
+@dataclass(frozen=True, slots=True)
+class Heeded:
+    """What a site takes over even from a release that it refuses, an old one say."""
 
-    A site takes them over even from a release that it refuses, an old one say.
-    """
-    revoked = {r.digest for r in site.revocations if r.kind == "key"}
-    try:
-        root, pinned = _root(media, site, revoked)
-        check_release(root, media.manifest, media.signatures(), revoked)
-    except BundleError:
-        return []
+    root: Root | None  # reached from the pinned one; None where none is pinned yet
+    revocations: list[Revocation]
+
+
+def heed(media: Media, site: Site) -> Heeded:
+    """Return the root and the revocations that the media carry, each only if it is signed."""
+    revoked = revoked_keys(site.revocations)
+    kept, found = site.root, list[Revocation]()
     manifest = _parsed(media.manifest)
-    return manifest.revocations if pinned and manifest is not None else []
+    try:
+        root, pinned = _root(media, site)
+        kept = root if site.root is not None else None
+        check_release(root, media.manifest, media.signatures(), revoked)
+        if pinned and manifest is not None:
+            check_revocations(root, revoked_keys(manifest.revocations))
+            found = manifest.revocations
+    except BundleError:
+        pass
+    return Heeded(kept, found)
 
 
 def _parsed(data: bytes) -> Manifest | None:
@@ -123,11 +141,11 @@ def _parsed(data: bytes) -> Manifest | None:
         return None
 
 
-def _root(media: Media, site: Site, revoked: set[str]) -> tuple[Root, bool]:
+def _root(media: Media, site: Site) -> tuple[Root, bool]:
     """Return the root to trust, and whether a person or this site vouches for it."""
     offered = media.roots()
     if site.root is not None:
-        return advance(site.root, offered, revoked), True
+        return advance(site.root, offered), True
     newest = max(
         (check_self_signed(data, found) for data, found in offered),
         key=lambda root: root.version,

@@ -6,11 +6,14 @@ import pytest
 from typer.testing import CliRunner
 
 from appliance.bundle.build import Locks
-from appliance.bundle.build_commands import folders, model, uncommitted
+from appliance.bundle.build_commands import folders, model, revocations, uncommitted
 from appliance.bundle.commands import app
+from appliance.bundle.manifest import Manifest, Revocation
 from appliance.bundle.models import decode
 from appliance.bundle.refusal import BundleError
 from appliance.bundle.sources import Sources
+from appliance.bundle.sshsig import PublicKey
+from tests.bundle.bundles import OTHER_KEY
 from tests.bundle.payloads import model_folder
 from tests.bundle.workplace import KEYCLOAK, WEIGHTS, Workplace
 
@@ -101,6 +104,37 @@ def test_locks_are_used_as_they_lie_and_other_files_without_a_commit_are_not(
     locks = Locks("cpu", {}, [], [], [], [], texts={TINY: b"{}"})
     found = uncommitted(locks, Sources(Path(), "0", 0, changed))
     assert [line.partition(" / ")[2] for line in found] == said
+
+
+STOLEN = PublicKey.of(OTHER_KEY)
+
+
+def test_what_a_build_revokes_is_in_its_manifest(place: Workplace, tmp_path: Path) -> None:
+    (tmp_path / "k.pub").write_text(f"{STOLEN.line()} clé de Lyon\n")
+    word = f"key:{tmp_path}/k.pub=volée à Lyon"
+    folder = Path(json.loads(build(place, "--json", "--revoke", word))["folder"])
+    manifest = Manifest.parse((folder / "manifest.json").read_bytes())
+    assert manifest.revocations == [Revocation("key", STOLEN.digest(), "volée à Lyon")]
+
+
+def test_several_things_are_revoked_each_with_its_reason() -> None:
+    one, two = "ab" * 32, "cd" * 32
+    assert revocations([f"bundle:{one}=withdrawn", f"file:{two}= weak "]) == (
+        Revocation("bundle", one, "withdrawn"), Revocation("file", two, "weak"),
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    "word",
+    ["key", f"wheel:{'ab' * 32}=x", f"file:{'AB' * 32}=x", f"file:{'ab' * 32}= ",
+     f"file:{'ab' * 32}", "key:absent.pub=x", f"key:{__file__}.pub=x"],
+)  # fmt: skip
+def test_a_wrong_revocation_is_wrong_usage_before_anything_is_fetched(
+    place: Workplace, word: str
+) -> None:
+    signed = ["--root", place.root, "--key", place.key, "--cache", place.top / "none"]
+    run("build", "--out", place.top / "out", *signed, *usual(place), "--revoke", word, code=2)
+    assert not (place.top / "none").exists()
 
 
 def test_an_unknown_profile_is_wrong_usage(place: Workplace) -> None:

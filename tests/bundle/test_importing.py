@@ -18,7 +18,16 @@ from appliance.bundle.refusal import BundleError, UntrustedError
 from appliance.bundle.store import Store
 from appliance.bundle.verify import Machine
 from tests.bundle import bundles
-from tests.bundle.bundles import CREATED, Recipe, build, chunk_files, flip, make_root
+from tests.bundle.bundles import (
+    CREATED,
+    OTHER_KEY,
+    RELEASE_KEY,
+    Recipe,
+    build,
+    chunk_files,
+    flip,
+    make_root,
+)
 from tests.bundle.damages import interrupt, spread
 from tests.bundle.sites import DEBIAN, bring
 
@@ -209,6 +218,28 @@ def test_an_older_release_is_refused_and_its_revocations_are_taken(
     assert [r.digest for r in state.revocations] == ["ab" * 32]
     assert state.last is not None
     assert state.last[0] == 7
+
+
+def test_a_refused_release_still_brings_the_root_that_drops_a_stolen_key(
+    bundle: Path, root: Path
+) -> None:
+    bring(root, bundle)
+    second = make_root(2, OTHER_KEY)
+    build(bundle.parent / "old", Recipe(seq=6, root=second, key=OTHER_KEY))
+    with pytest.raises(UntrustedError):  # older than release 7
+        bring(root, bundle.parent / "old")
+    assert Store(root).state().root == second
+    build(bundle.parent / "stolen", Recipe(seq=8, key=RELEASE_KEY))
+    with pytest.raises(UntrustedError):
+        bring(root, bundle.parent / "stolen")
+    build(bundle.parent / "next", Recipe(seq=8, root=second, key=OTHER_KEY))
+    assert bring(root, bundle.parent / "next").tree.name == "8"
+
+
+def test_a_first_root_is_kept_by_a_whole_verification_only(bundle: Path, root: Path) -> None:
+    with pytest.raises(BundleError):
+        bring(root, bundle, machine=Machine("debian", "12", "amd64"))
+    assert Store(root).state().root is None
 
 
 def test_another_release_under_the_same_number_is_refused(bundle: Path, root: Path) -> None:

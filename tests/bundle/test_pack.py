@@ -6,13 +6,14 @@ from hypothesis import strategies as st
 from msgspec.structs import replace
 
 from appliance.bundle import pack, sums
-from appliance.bundle.manifest import Manifest
+from appliance.bundle.manifest import Manifest, Revocation
 from appliance.bundle.medium import open_media
 from appliance.bundle.pack import allot
 from appliance.bundle.paths import check_path, check_unique
-from appliance.bundle.refusal import BundleError
+from appliance.bundle.refusal import BundleError, UntrustedError
+from appliance.bundle.sshsig import PublicKey
 from appliance.bundle.trust import check_self_signed
-from tests.bundle.bundles import ROOT_KEYS, build, chunk_files, make_root
+from tests.bundle.bundles import ROOT_KEYS, Recipe, build, chunk_files, make_root
 
 
 def contents(folder: Path) -> dict[str, bytes]:
@@ -54,6 +55,13 @@ def test_verify_sh_may_be_executed(tmp_path: Path) -> None:
 def test_a_root_is_signed_for_its_first_use() -> None:
     root = make_root()
     assert check_self_signed(root.to_bytes(), pack.sign_root(root, ROOT_KEYS[:2])) == root
+
+
+def test_a_bundle_that_would_revoke_a_root_key_is_not_sealed(tmp_path: Path) -> None:
+    digest = PublicKey.of(ROOT_KEYS[2]).digest()
+    with pytest.raises(UntrustedError, match="« root-3 »"):
+        build(tmp_path / "bundle", Recipe(revocations=[Revocation("key", digest, "lost")]))
+    assert not (tmp_path / "bundle" / "manifest.json").exists()
 
 
 def test_a_chunk_too_many_or_absent_is_not_sealed(tmp_path: Path) -> None:

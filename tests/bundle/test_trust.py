@@ -10,6 +10,7 @@ from appliance.bundle.trust import (
     Root,
     advance,
     check_release,
+    check_revocations,
     check_self_signed,
     spelled,
 )
@@ -138,9 +139,28 @@ def test_a_newer_root_of_another_publisher_is_refused() -> None:
         advance(FIRST, [signed(root(2, "fg", "e", (1, 1)), "fg")])
 
 
-def test_a_revoked_root_key_cannot_rotate() -> None:
-    second = root(2, "abc", "d", (2, 1))
-    revoked = {PublicKey.of(PRIVATE["a"]).digest()}
+def test_a_root_key_that_a_newer_root_leaves_out_cannot_rotate() -> None:
+    second = root(2, "bcf", "de", (2, 1))
+    third = root(3, "abc", "de", (2, 1))
     with pytest.raises(UntrustedError):
-        advance(FIRST, [signed(second, "ab")], revoked)
-    assert advance(FIRST, [signed(second, "bc")], revoked) == second
+        advance(second, [signed(third, "ab")])
+    assert advance(second, [signed(third, "abc")]) == third
+
+
+@pytest.mark.parametrize("name", "abc")
+def test_no_manifest_revokes_a_root_key(name: str) -> None:
+    digest = PublicKey.of(PRIVATE[name]).digest()
+    with pytest.raises(UntrustedError, match=f"« {name} », une clé de la racine") as refused:
+        check_revocations(FIRST, {digest, "0" * 64})
+    assert refused.value.code == "CM-INS-03"
+
+
+def test_a_manifest_revokes_keys_of_releases_and_of_former_roots() -> None:
+    former = {PublicKey.of(PRIVATE[name]).digest() for name in "defg"}
+    check_revocations(FIRST, former)
+    check_revocations(root(2, "bcf", "de", (2, 1)), {PublicKey.of(PRIVATE["a"]).digest()})
+
+
+def test_a_key_of_both_roles_is_one_of_the_root() -> None:
+    with pytest.raises(UntrustedError):
+        check_revocations(root(1, "a", "a", (1, 1)), {PublicKey.of(PRIVATE["a"]).digest()})

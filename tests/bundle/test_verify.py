@@ -2,16 +2,18 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace as struct
 
-from appliance.bundle.manifest import Revocation, chunk_path
+from appliance.bundle.manifest import Manifest, Revocation, chunk_path
 from appliance.bundle.medium import Media, open_media
 from appliance.bundle.refusal import BundleError, DamagedError, UntrustedError
 from appliance.bundle.sshsig import MANIFEST_NAMESPACE, PublicKey, sign
-from appliance.bundle.verify import DAY, Machine, Site, heed, prove
+from appliance.bundle.verify import DAY, Heeded, Machine, Site, heed, prove
 from tests.bundle.bundles import (
     CREATED,
     OTHER_KEY,
     RELEASE_KEY,
+    ROOT_KEYS,
     TREE,
     Recipe,
     build,
@@ -139,10 +141,42 @@ def test_a_signed_manifest_of_a_newer_format_is_said_to_be_so(bundle: Path) -> N
 def test_revocations_are_heeded_only_when_they_are_signed(tmp_path: Path) -> None:
     revoked = [Revocation("file", "ab" * 32, "weak")]
     one = media(tmp_path / "one", Recipe(revocations=revoked))
-    assert heed(one, replace(SITE, last=(99, "0" * 64))) == revoked
-    assert heed(one, Site(CREATED)) == []  # nobody vouches for this root
+    assert heed(one, replace(SITE, last=(99, "0" * 64))) == Heeded(SITE.root, revoked)
+    assert heed(one, Site(CREATED)) == Heeded(None, [])  # nobody vouches for this root
     flip(tmp_path / "one" / "manifest.json.sig", 150)
-    assert heed(open_media([tmp_path / "one"]), SITE) == []
+    assert heed(open_media([tmp_path / "one"]), SITE) == Heeded(SITE.root, [])
+
+
+@pytest.mark.parametrize("number", [0, 1, 2])
+def test_a_stolen_release_key_revokes_no_root_key(tmp_path: Path, number: int) -> None:
+    root_key = PublicKey.of(ROOT_KEYS[number]).digest()
+    attack = [Revocation("file", "ab" * 32, "weak"), Revocation("key", root_key, "stolen")]
+    build(tmp_path / "one")
+    manifest = Manifest.parse((tmp_path / "one" / "manifest.json").read_bytes())
+    data = struct(manifest, revocations=attack).to_bytes()
+    (tmp_path / "one" / "manifest.json").write_bytes(data)
+    signature = sign(RELEASE_KEY, data, MANIFEST_NAMESPACE)
+    (tmp_path / "one" / "manifest.json.sig").write_bytes(signature)
+    with pytest.raises(UntrustedError, match=f"“root-{number + 1}”"):
+        prove(open_media([tmp_path / "one"]), SITE)
+    assert heed(open_media([tmp_path / "one"]), SITE) == Heeded(SITE.root, [])
+
+
+def test_a_site_that_was_told_that_root_keys_are_revoked_follows_a_rotation(
+    tmp_path: Path,
+) -> None:
+    told = [Revocation("key", PublicKey.of(key).digest(), "a lie") for key in ROOT_KEYS]
+    second = media(tmp_path / "two", Recipe(root=make_root(2, OTHER_KEY), key=OTHER_KEY))
+    site = replace(SITE, revocations=told)
+    assert prove(second, site).root == make_root(2, OTHER_KEY)
+
+
+def test_a_newer_root_is_heeded_whatever_is_wrong_with_the_release(tmp_path: Path) -> None:
+    second = make_root(2, OTHER_KEY)
+    stale = media(tmp_path / "two", Recipe(root=second, key=RELEASE_KEY))
+    with pytest.raises(UntrustedError):  # signed by the key that this root leaves out
+        prove(stale, SITE)
+    assert heed(stale, SITE) == Heeded(second, [])
 
 
 def test_a_medium_of_another_set_is_named(bundle: Path, tmp_path: Path) -> None:
