@@ -16,6 +16,7 @@ from appliance.audit.archive import TamperedError
 from appliance.audit.checkpoint import Checkpoint, open_checkpoint
 from appliance.audit.client import RecorderClient
 from appliance.audit.content import PARTS, Part, open_sealed
+from appliance.audit.epoch_commands import app as new_epoch
 from appliance.audit.falsify import Kind
 from appliance.audit.key import (
     SEED_BYTES,
@@ -41,6 +42,7 @@ from appliance.settings import RecorderSettings, SettingsError, load, read_secre
 app = typer.Typer(no_args_is_help=True, help="The signed log.")
 receipt = typer.Typer(no_args_is_help=True, help="Receipts of answers.")
 app.add_typer(receipt, name="receipt")
+app.add_typer(new_epoch, name="new-epoch")
 
 PAGE = "verify_receipt.py"
 FR, EN = Language.FR, Language.EN

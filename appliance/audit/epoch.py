@@ -39,6 +39,7 @@ class EpochError(ApplianceError):
 class Statement(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """What the first person states about the log that is here. JSON with sorted keys."""
 
+    agreed: int  # records that a checkpoint from elsewhere confirms
     at: int  # microseconds since 1970
     damaged: bool  # whether the journal could not be read after `signed`
     epoch: int  # number of the log to come; the first log has 1
@@ -119,7 +120,9 @@ def split(text: str) -> tuple[Checkpoint, Sequence[Signature]]:
 def lost(statement: Statement) -> tuple[int, int]:
     """Return the records that are not here: from the first to before the second."""
     known, _ = split(statement.known)
-    return statement.kept, max(known.size, statement.kept)
+    if known.size > statement.kept:
+        return statement.kept, known.size
+    return min(statement.agreed, known.size), known.size  # a fork: these are others here
 
 
 def leaf_data(statement: Statement, approved_by: str, at: int) -> dict[str, str | int]:
@@ -127,6 +130,7 @@ def leaf_data(statement: Statement, approved_by: str, at: int) -> dict[str, str 
     known, known_lines = split(statement.known)
     data: dict[str, str | int] = {
         "epoch": statement.epoch, "previous": statement.previous, "kept": statement.kept,
+        "agreed": statement.agreed,
         "known": known.size, "known_root": _text(known.root),
         "known_from": statement.known_from[:200], "damaged": int(statement.damaged),
         "reason": statement.reason[:200], "proposed_by": statement.proposed_by,

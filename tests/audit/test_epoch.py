@@ -24,7 +24,8 @@ LOCAL = Checkpoint("audit.example/demo", 5, bytes([1] * 32))
 KNOWN = Checkpoint("audit.example/demo", 9, bytes([2] * 32))
 AT = 1_795_420_800_000_000
 STATEMENT = Statement(
-    at=AT, damaged=False, epoch=2, kept=6, known=sign(KNOWN.text(), SIGNER).to_bytes().decode(),
+    agreed=3, at=AT, damaged=False, epoch=2, kept=6,
+    known=sign(KNOWN.text(), SIGNER).to_bytes().decode(),
     known_from="/media/rssi/9.note", local=sign(LOCAL.text(), SIGNER).to_bytes().decode(),
     previous="audit.example/demo", proposed_by="camille", reason="baie restaurée",
 )  # fmt: skip
@@ -70,7 +71,8 @@ def test_another_person_approves_by_the_code_and_within_a_day() -> None:
 
 def test_what_is_lost_is_what_is_known_and_not_here() -> None:
     assert lost(STATEMENT) == (6, 9)
-    assert lost(msgspec.structs.replace(STATEMENT, kept=12)) == (12, 12)
+    assert lost(msgspec.structs.replace(STATEMENT, kept=9)) == (3, 9)  # other records are here
+    assert lost(msgspec.structs.replace(STATEMENT, kept=12, agreed=9)) == (9, 9)
 
 
 def test_the_first_leaf_says_what_the_statement_said() -> None:
