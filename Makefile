@@ -95,8 +95,7 @@ site-locks:
 	@.ci/setup site_locks
 
 # From a bare Debian without network to a cited answer, in a container of systemd. As root: it
-# makes network namespaces. The figures: build/rehearsal.json. Its goal is 1800 s; with every proof it
-# needs somewhat more: docs/results.
+# makes network namespaces. The figures: build/rehearsal.json. Its goal is 1800 s on two cores.
 rehearsal: ready-demo
 	@.ci/setup packages rehearsal
 	@.ci/lane rehearsal 2700 $(BIN)/python -m tests.rehearsal.run

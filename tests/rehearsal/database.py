@@ -18,7 +18,6 @@ import psycopg
 
 from tests.rehearsal.machine import Machine, RehearsalError
 
-ROOT = Path(__file__).parents[2]
 TESTS = (
     "tests/db", "tests/rag/test_need_to_know.py", "tests/rag/test_documents.py",
     "tests/rag/test_retrieve.py", "tests/rag/test_store.py", "tests/rag/test_deposit.py",
@@ -31,8 +30,8 @@ SETTINGS = "/etc/postgresql/17/main/conf.d/casemate.conf"
 MAJOR = 170_000
 
 
-def prove(box: Machine) -> dict[str, Any]:
-    """Run the tests; return how many passed, on which PostgreSQL and pgvector.
+def prove(box: Machine, sources: Path) -> dict[str, Any]:
+    """Run the tests of these sources; return how many passed, on which PostgreSQL and pgvector.
 
     Raises:
         RehearsalError: One failed, was skipped, or the server is not of the machine.
@@ -45,7 +44,7 @@ def prove(box: Machine) -> dict[str, Any]:
             ).fetchone() or ("",)
         if not MAJOR <= version < MAJOR + 10_000:
             raise RehearsalError(f"not the machine's PostgreSQL: {version}")
-        said = _tests(server)
+        said = _tests(server, sources)
     counted = re.search(r"^(\d+) passed(?:, \d+ deselected)? in", said, re.MULTILINE)
     if counted is None:
         raise RehearsalError(said[-4000:])
@@ -73,11 +72,11 @@ def cluster(box: Machine) -> Iterator[str]:
         box.run("rm", "-rf", DATA)
 
 
-def _tests(server: str) -> str:
+def _tests(server: str, sources: Path) -> str:
     argv = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-m", "db", *TESTS]
     named = os.environ | {"CASEMATE_TEST_DSN": server, "CI": "true"}
     done = subprocess.run(
-        argv, capture_output=True, text=True, cwd=ROOT, env=named, check=False, timeout=600
+        argv, capture_output=True, text=True, cwd=sources, env=named, check=False, timeout=600
     )
     if done.returncode:
         raise RehearsalError(done.stdout[-4000:] + done.stderr[-2000:])

@@ -84,6 +84,8 @@ UNWATCHED = {"bare system", "bundle", "media", "boot"}  # there is no machine ye
 UNITS = (
     "casemate-recorder", "casemate-gateway@0", "casemate-console", "casemate-worker",
     "casemate-engine", "casemate-vllm@embed", "casemate-vllm@chat", "casemate-keycloak",
+    "casemate-events",
+    "casemate-reader",
 )  # fmt: skip
 
 
@@ -105,6 +107,11 @@ class Rehearsal:
             tuple(self.folder / f"medium{n}" / "casemate" for n in (1, 2)),
         )
         self.canary = Canary(self.box)
+
+    @property
+    def sources(self) -> Path:
+        """Return what the bundle was made from: the repository at its commit."""
+        return self.folder / "sources"
 
     def phase(
         self, name: str, do: Callable[[], dict[str, Any]], *, watched: bool = True
@@ -138,8 +145,7 @@ class Rehearsal:
     def build(self) -> dict[str, Any]:
         """Build the bundle of the commit."""
         out = self.folder / "bundle"
-        sources = self.folder / "sources"
-        self.fingerprint = bundle.build(out, self.folder / "trust", sources)
+        self.fingerprint = bundle.build(out, self.folder / "trust", self.sources)
         size = sum(f.stat().st_size for f in out.rglob("*") if f.is_file())
         return {"bytes": size}
 
@@ -210,7 +216,7 @@ class Rehearsal:
         words = ["ip", "netns", "exec", self.box.outside, "env", f"SSL_CERT_FILE={authority}"]
         words += [sys.executable, "-m", "tests.rehearsal.visitor", str(folder / "work.json")]
         done = subprocess.run(
-            words, capture_output=True, text=True, cwd=ROOT, check=False, timeout=300
+            words, capture_output=True, text=True, cwd=self.sources, check=False, timeout=300
         )
         (folder / "work.json").unlink()
         if done.returncode:
@@ -284,7 +290,7 @@ class Rehearsal:
             "hostile gateway": lambda: hostile(self.box),
             "secrets and sockets": lambda: secrets(self.box),
             "BP-028 on the site": lambda: scan.hardened(self.box, CACHE),
-            "tests of SQL on PostgreSQL 17": lambda: database.prove(self.box),
+            "tests of SQL on PostgreSQL 17": lambda: database.prove(self.box, self.sources),
             "people at the rack": lambda: rack(self.box, DOMAIN),
             "canary, at the end": self.control,
         }
@@ -302,8 +308,7 @@ class Rehearsal:
     def write(self) -> None:
         """Write the figures."""
         RESULT.parent.mkdir(exist_ok=True)
-        sources = self.folder / "sources"  # what the bundle was made from
-        at = sources if sources.exists() else ROOT
+        at = self.sources if self.sources.exists() else ROOT
         commit = call("git", "-C", at, "rev-parse", "--short", "HEAD").strip()
         total = round(sum(p["seconds"] for p in self.phases), 1)
         found = {
