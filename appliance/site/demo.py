@@ -85,6 +85,8 @@ class Stack:
                 together.create_task(self.supervisor.start(programs.worker(self.layout)))
                 together.create_task(self.supervisor.start(programs.front(self.layout)))
         with self.board.phase("Documents : recherche par mots"):
+                together.create_task(self.supervisor.start(programs.events(self.layout)))
+                together.create_task(self.supervisor.start(programs.indexer(self.layout)))
             await asyncio.to_thread(self._import)
             await self._searchable()
         self.ready = True
@@ -206,6 +208,7 @@ class Stack:
         write_settings(self.folder, "console", processes.console(layout))
         write_settings(self.folder, "worker", processes.worker(layout))
         write_settings(self.folder, "identity", processes.identity(layout))
+        write_settings(self.folder, "indexer", processes.indexer(layout))
         write_settings(self.folder, "apply", processes.apply(layout))
         for name in layout.gateway_names:
             write_settings(self.folder, name, processes.gateway(layout, name))

@@ -60,6 +60,14 @@ def recorder(layout: Layout) -> Settings:
     }
 
 
+def indexer(layout: Layout) -> Settings:
+    """Return the settings of what keeps the searchable copy of the log."""
+    return {
+        "database": layout.database("casemate_indexer"),
+        "recorder": layout.folder.socket("recorder"),
+    }
+
+
 def engine(layout: Layout) -> Settings:
     """Return the settings of the extractive engine."""
     return {"socket": layout.folder.socket("engine"), "model": EXTRACTIVE}

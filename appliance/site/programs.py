@@ -108,6 +108,16 @@ def init_cluster(layout: Layout) -> Program:
     return Program("initdb", argv, _lives, {"LC_ALL": "C.UTF-8"}, postgres.system_user())
 
 
+def events(layout: Layout) -> Program:
+    """Return what has Keycloak's events recorded."""
+    return _own(layout, "events", ["identity", "events"], _lives)
+
+
+def indexer(layout: Layout) -> Program:
+    """Return what keeps the searchable copy of the log."""
+    return _own(layout, "indexer", ["audit", "index", "serve"], _lives)
+
+
 def database(layout: Layout) -> Program:
     """Return PostgreSQL. INT is its fast shutdown: it waits for no client."""
     server = layout.database(postgres.SUPERUSER, "postgres")

@@ -51,9 +51,17 @@ def test_who_drives_a_stack_reads_where_it_is_and_what_runs(tmp_path: Path) -> N
     assert told["origin"] == layout.origin
     assert told["pids"] == {"recorder": 17}
     assert told["supervisor"] == os.getpid()
-    assert {"recorder", "console", "worker", "engine", "gateway-0", "gateway-1"} <= set(
-        told["settings"]
-    )
+    assert {
+        "recorder",
+        "reader",
+        "console",
+        "worker",
+        "events",
+        "indexer",
+        "engine",
+        "gateway-0",
+        "gateway-1",
+    } <= set(told["settings"])
 
 
 def test_programs_inherit_nothing_but_where_programs_are(

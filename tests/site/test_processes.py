@@ -19,6 +19,7 @@ from appliance.settings import (
 from appliance.site import processes
 from appliance.site.folder import choose_ports, prepare, write_settings
 from appliance.site.processes import Layout, Settings, chosen_model
+from appliance.trail_settings import EventsSettings, IndexerSettings, ReaderSettings
 
 
 @pytest.fixture
@@ -38,6 +39,9 @@ def layout(tmp_path: Path) -> Layout:
         ),
         pytest.param(processes.console, ConsoleSettings, id="console"),
         pytest.param(processes.worker, WorkerSettings, id="worker"),
+        pytest.param(processes.events, EventsSettings, id="events"),
+        pytest.param(processes.indexer, IndexerSettings, id="indexer"),
+        pytest.param(processes.reader, ReaderSettings, id="reader"),
         pytest.param(processes.identity, ProvisionSettings, id="identity"),
         pytest.param(processes.apply, ApplySettings, id="apply"),
     ],

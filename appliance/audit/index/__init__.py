@@ -1,0 +1,1 @@
+"""The working copy of the log in PostgreSQL: filled, compared with the log, searched."""
