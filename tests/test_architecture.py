@@ -61,6 +61,7 @@ IMPURE = {
     "audit/reading/serving.py",
     "audit/recorder.py",
     "audit/volume.py",
+    "audit/ancestry.py",
     "audit/epoch_commands.py",
     "audit/lineage.py",
     "audit/maintenance.py",

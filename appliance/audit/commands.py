@@ -12,6 +12,7 @@ import typer
 from appliance import logs
 from appliance.audit import falsify as falsifier
 from appliance.audit import publisher, recorder, volume
+from appliance.audit.ancestry import ancestors
 from appliance.audit.archive import TamperedError
 from appliance.audit.checkpoint import Checkpoint, open_checkpoint
 from appliance.audit.client import RecorderClient
@@ -30,6 +31,8 @@ from appliance.audit.index.commands import app as index
 from appliance.audit.receipt import SUFFIX, Verified, check, page, page_digest, receipt_file
 from appliance.audit.verdict import (
     Language,
+    ancestor_facts,
+    ancestor_text,
     tampered_facts,
     tampered_text,
     whole_facts,
@@ -86,6 +89,10 @@ Receipts = Annotated[
     list[Path] | None,
     typer.Option("--receipt", exists=True, help="Receipt kept elsewhere; may be repeated."),
 ]
+FormerKeys = Annotated[
+    list[str] | None,
+    typer.Option("--former-key", help="Verifier keys of a log that this one follows."),
+]
 TimeZone = Annotated[str, typer.Option(help="In which the periods of budgets begin.")]
 TextFile = Annotated[Path | None, typer.Option(exists=True, help="File with the text.")]
 
@@ -122,6 +129,7 @@ def verify(  # noqa: PLR0913 - one option for each thing that an auditor may bri
     *,
     since: Earlier = None,
     receipts: Receipts = None,
+    former: FormerKeys = None,
     time_zone: TimeZone = "Europe/Paris",
     as_json: AsJson = False,
     language: Lang = FR,
@@ -143,10 +151,15 @@ def verify(  # noqa: PLR0913 - one option for each thing that an auditor may bri
     trust = Trust(verifiers, earlier, {one.index: one.stored for one in proved}, time_zone)
     try:
         report = verify_log(directory, trust)
+        keys = [_verifiers(one) for one in former or []]
+        followed = ancestors(directory, report.head, keys, time_zone)
     except TamperedError as exc:
         _answer(tampered_text(exc, language), tampered_facts(exc), as_json=as_json)
         raise typer.Exit(EXIT_TAMPERED) from exc
-    _answer(whole_text(report, trust, language), whole_facts(report, trust), as_json=as_json)
+    text = [whole_text(report, trust, language)]
+    text += [ancestor_text(one, language) for one in followed]
+    facts = whole_facts(report, trust) | {"follows": [ancestor_facts(one) for one in followed]}
+    _answer("\n".join(text), facts, as_json=as_json)
     raise typer.Exit(report.exit_code)
 
 

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from enum import StrEnum
 from typing import Any
 
+from appliance.audit.ancestry import Ancestor
 from appliance.audit.archive import Fault, TamperedError
 from appliance.audit.verify import EXIT_TAMPERED, Remark, Report, Trust
 from appliance.ledger.budget import Standing
@@ -62,6 +63,10 @@ FAULTS: Mapping[Fault, Texts] = {
 
 REMARKS: Mapping[Remark, Texts] = {
     Remark.CLOCK: {FR: "l’horloge a été changée", EN: "the clock was changed"},
+    Remark.EPOCH: {
+        FR: "ce journal en suit un autre, dont des événements peuvent être perdus",
+        EN: "this log follows another one, of which events may be lost",
+    },
     Remark.ORPHAN: {FR: "demande sans fin", EN: "request without an end"},
     Remark.UNSIGNED: {
         FR: "rien n’est signé à partir d’ici, alors que ce devrait l’être",
@@ -90,6 +95,23 @@ ANCHORED: Texts = {
 NOT_ANCHORED: Texts = {
     FR: "rien de gardé ailleurs n’a été présenté : un retour en arrière ne se verrait pas",
     EN: "nothing kept elsewhere was brought: going back to an older state would not be seen",
+}
+FOLLOWS: Texts = {
+    FR: "  Suit {origin} : {kept} événements gardés, perdus : {lost} ; {state}\n"
+    "    proposé par {by}, approuvé par {approved_by}",
+    EN: "  Follows {origin}: {kept} events are kept, lost: {lost}; {state}\n"
+    "    proposed by {by}, approved by {approved_by}",
+}
+STATES: Mapping[bool, Texts] = {
+    True: {FR: "vérifié", EN: "verified"},
+    False: {
+        FR: "non vérifié (clé absente, ou journal endommagé)",
+        EN: "not verified (no key, or a damaged log)",
+    },
+}
+LOST: Mapping[bool, Texts] = {
+    True: {FR: "{first} à {last}", EN: "{first} to {last}"},
+    False: {FR: "aucun", EN: "none"},
 }
 TAMPERED: Texts = {
     FR: "JOURNAL FALSIFIÉ\n  {place}\n  {fault}.\n"
@@ -159,6 +181,25 @@ def _budget(name: str, standing: Standing, language: Language) -> str:
         name=name, period=PERIODS[standing.period][language], used=standing.used,
         reserved=standing.reserved, remaining=remaining,
     )  # fmt: skip
+
+
+def ancestor_text(one: Ancestor, language: Language) -> str:
+    """Return what people are told about a log that this one follows."""
+    first, end = one.told.lost
+    lost = LOST[first < end][language].format(first=first, last=end - 1)
+    return FOLLOWS[language].format(
+        origin=one.origin, kept=one.told.kept, lost=lost, by=one.told.people[0],
+        approved_by=one.told.people[1], state=STATES[one.report is not None][language],
+    )  # fmt: skip
+
+
+def ancestor_facts(one: Ancestor) -> dict[str, Any]:
+    """Return the same for programs."""
+    return {
+        "origin": one.origin, "kept": one.told.kept, "lost": list(one.told.lost),
+        "known": one.told.known_from, "verified": one.report is not None,
+        "people": list(one.told.people),
+    }  # fmt: skip
 
 
 def tampered_facts(error: TamperedError) -> dict[str, Any]:

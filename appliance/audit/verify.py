@@ -41,6 +41,7 @@ class Remark(StrEnum):
     """What an honest log may show, and an auditor has to know."""
 
     CLOCK = "W_CLOCK_STEP"
+    EPOCH = "W_EPOCH"
     ORPHAN = "W_ORPHAN_INTENT"
     UNSIGNED = "W_UNSIGNED_TAIL"
 
@@ -207,6 +208,8 @@ class _Walk:
             raise _fault(self._archive, record, Fault.ADMISSION, str(exc)) from exc
         if self._stepped(leaf):
             self._findings.append(Finding(Remark.CLOCK, leaf.index))
+        if isinstance(leaf.event, Fact) and leaf.event.kind is Kind.AUDIT_EPOCH:
+            self._findings.append(Finding(Remark.EPOCH, leaf.index))
         if not signed:
             self._times = [*self._times[:1], leaf.at]
         self._frontier.add(record.leaf)
