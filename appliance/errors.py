@@ -61,6 +61,20 @@ CODES: dict[str, Explanation] = {
         403, "Enregistrement non permis",
         "Ce programme n’a pas le droit d’écrire ce type d’enregistrement.",
         "Signalez le code à l’exploitant."),
+    "CM-JRN-20": Explanation(
+        422, "Co-signature refusée par le témoin",
+        "La tête présentée n’est pas signée par le journal, ou n’est pas la suite de celle que "
+        "le témoin connaît.",
+        "Suivez le message ; si le témoin en sait plus que le journal, prévenez le RSSI."),
+    "CM-JRN-21": Explanation(
+        503, "Témoin inutilisable",
+        "La clé ou la mémoire du témoin manque, ou n’est pas la sienne.",
+        "RSSI : restaurez le dossier du témoin, sinon créez-en un autre et changez la "
+        "politique."),
+    "CM-JRN-22": Explanation(
+        409, "Ancrage refusé",
+        "Cette co-signature n’est pas d’un témoin de la politique, ou pas sur cette tête.",
+        "Vérifiez le fichier et la politique, puis redemandez une co-signature au témoin."),
     "CM-JRN-51": Explanation(
         403, "Accord manquant",
         "Un contenu s’ouvre avec deux accords récents, d’un auditeur et du RSSI.",

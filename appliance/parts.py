@@ -15,7 +15,12 @@ from appliance.settings import (
     RecorderSettings,
     WorkerSettings,
 )
-from appliance.trail_settings import EventsSettings, IndexerSettings, ReaderSettings
+from appliance.trail_settings import (
+    EventsSettings,
+    IndexerSettings,
+    ReaderSettings,
+    WitnessSettings,
+)
 
 
 class Part(StrEnum):
@@ -24,7 +29,7 @@ class Part(StrEnum):
     GATEWAY, CONSOLE, WORKER = "gateway", "console", "worker"
     ENGINE, RECORDER = "engine", "recorder"
     READER, INDEXER = "reader", "indexer"
-    EVENTS = "events"
+    EVENTS, WITNESS = "events", "witness"
     IDENTITY, APPLY, KEYCLOAK, FRONT = "identity", "apply", "keycloak", "front"
 
 
@@ -32,7 +37,7 @@ MODELS: dict[Part, type[BaseModel]] = {
     Part.GATEWAY: GatewaySettings, Part.CONSOLE: ConsoleSettings, Part.WORKER: WorkerSettings,
     Part.ENGINE: EngineSettings, Part.RECORDER: RecorderSettings,
     Part.READER: ReaderSettings, Part.INDEXER: IndexerSettings,
-    Part.EVENTS: EventsSettings,
+    Part.EVENTS: EventsSettings, Part.WITNESS: WitnessSettings,
     Part.IDENTITY: ProvisionSettings, Part.APPLY: ApplySettings,
     Part.KEYCLOAK: KeycloakSettings, Part.FRONT: FrontSettings,
 }  # fmt: skip

@@ -118,3 +118,25 @@ class ForwarderSettings(Strict):
 
     alarm_seconds: PositiveInt = 900
     """Seconds without collector after which the log says so."""
+
+
+class WitnessSettings(Strict):
+    """Keys of `witness.toml`: who cosigns the log, on a machine that is not the site's."""
+
+    name: str
+    """Name of the witness, in its key and on each cosignature. Never changes."""
+
+    directory: Path
+    """Its key, and the last checkpoint of each log. Made by `casemate witness init`."""
+
+    logs: tuple[str, ...]
+    """Verifier keys of the logs that it follows: those of the installation report."""
+
+    host: str = "127.0.0.1"
+    """Address to listen on."""
+
+    port: PositiveInt = 8787
+    """Port to listen on, TCP."""
+
+    prefix: str = ""
+    """Path before the routes, such as `/temoin`."""

@@ -61,6 +61,8 @@ IMPURE = {
     "audit/reading/serving.py",
     "audit/recorder.py",
     "audit/volume.py",
+    "audit/witness/memory.py",
+    "audit/witness/serving.py",
     "audit/ancestry.py",
     "audit/epoch_commands.py",
     "audit/lineage.py",

@@ -18,9 +18,19 @@ from appliance.audit.checkpoint import Checkpoint, open_checkpoint
 from appliance.audit.client import RecorderClient
 from appliance.audit.content import PARTS, Part, open_sealed
 from appliance.audit.epoch_commands import app as new_epoch
+from appliance.audit.export_commands import (
+    Brought,
+    KeyringFile,
+    PolicyFile,
+    compare_exports,
+    is_export,
+    print_verifier,
+    verify_export,
+    write_export,
+)
 from appliance.audit.falsify import Kind
-from appliance.audit.key import (
 from appliance.audit.index.commands import app as index
+from appliance.audit.key import (
     SEED_BYTES,
     Verifier,
     keys_text,
@@ -28,6 +38,7 @@ from appliance.audit.index.commands import app as index
     scalar_from,
     verifier_key,
 )
+from appliance.audit.reading.commands import app as reader
 from appliance.audit.receipt import SUFFIX, Verified, check, page, page_digest, receipt_file
 from appliance.audit.verdict import (
     Language,
@@ -40,19 +51,25 @@ from appliance.audit.verdict import (
 )
 from appliance.audit.verify import EXIT_TAMPERED, Trust
 from appliance.audit.verify import verify as verify_log
+from appliance.audit.witness.commands import app as witness
 from appliance.errors import FormatError, VerificationError
 from appliance.settings import RecorderSettings, SettingsError, load, read_secret
+
+__all__ = ["app", "witness"]
 
 app = typer.Typer(no_args_is_help=True, help="The signed log.")
 receipt = typer.Typer(no_args_is_help=True, help="Receipts of answers.")
 app.add_typer(receipt, name="receipt")
 app.add_typer(new_epoch, name="new-epoch")
+app.add_typer(index, name="index")
+app.add_typer(reader, name="reader")
+app.command("export")(write_export)
+app.command("verifier")(print_verifier)
+app.command("diff")(compare_exports)
 
 PAGE = "verify_receipt.py"
 FR, EN = Language.FR, Language.EN
 
-app.add_typer(index, name="index")
-app.add_typer(reader, name="reader")
 CREATED = {
     FR: "Journal créé : {directory}\nClés à porter au procès-verbal :\n{key}",
     EN: "Log created: {directory}\nKeys for the installation report:\n{key}",
@@ -123,10 +140,12 @@ def run_recorder(settings: SettingsFile) -> None:
 @app.command()
 def verify(  # noqa: PLR0913 - one option for each thing that an auditor may bring
     log: Annotated[
-        Path, typer.Argument(exists=True, help="Folder of a log, or recorder.toml.")
+        Path, typer.Argument(exists=True, help="Folder of a log or export, or recorder.toml.")
     ],
-    key: Key,
+    key: Key = "",
     *,
+    policy: PolicyFile = None,
+    keyring: KeyringFile = None,
     since: Earlier = None,
     receipts: Receipts = None,
     former: FormerKeys = None,
@@ -134,11 +153,15 @@ def verify(  # noqa: PLR0913 - one option for each thing that an auditor may bri
     as_json: AsJson = False,
     language: Lang = FR,
 ) -> None:
-    """Check that the whole log is what was signed. Changes nothing.
+    """Check that the whole log, or an export, is what was signed. Changes nothing.
 
+    An export takes --policy (or --key), --keyring and --since; a log all but the first two.
     Ends with 0 when it is, 1 when it was tampered with, 2 on wrong usage, 3 when it is not
     signed as it should be, 4 when there is something else to remark.
     """
+    if is_export(log):
+        brought = Brought(policy, key, keyring, since or [])
+        verify_export(log, brought, language, as_json=as_json)
     verifiers = _verifiers(key)
     earlier = [open_checkpoint(path.read_bytes(), *verifiers) for path in since or []]
     proved = [check(path.read_bytes(), keys_text(verifiers)) for path in receipts or []]
