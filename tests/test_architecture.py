@@ -105,6 +105,7 @@ IMPURE = {
     "gateway/health.py",
     "gateway/history.py",
     "gateway/hot.py",
+    "gateway/recipients.py",
     "gateway/recording.py",
     "gateway/reply.py",
     "gateway/rulings.py",

@@ -18,8 +18,12 @@ KEYS = (
     "site-secret",  # digests of application keys, cache salts
     "session-key",  # sessions of the console
     "object-key",  # originals of documents
+    "reader-key",  # wraps the months' keys of the reader
 )
-PASSWORDS = ("console-client", "worker-client", "provision-client", "bootstrap", "database")
+PASSWORDS = (
+    "console-client", "worker-client", "events-client", "provision-client", "bootstrap",
+    "database",
+)  # fmt: skip
 NAMES = (*KEYS, *PASSWORDS, HISTORY)
 
 

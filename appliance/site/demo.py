@@ -77,6 +77,8 @@ class Stack:
         with self.board.phase("Site déclaré : comptes, collections, budgets, politique"):
             await asyncio.to_thread(self._apply)
         with self.board.phase("Passerelles, console, tâches de fond"):
+            # Before the gateways: they seal to its key of this month.
+            await self.supervisor.start(programs.reader(self.layout))
             async with asyncio.TaskGroup() as together:
                 for name in self.layout.gateway_names:
                     gateway = programs.gateway(self.layout, name)
@@ -170,6 +172,7 @@ class Stack:
             "provision": wanted.provision_secret,
             "console": wanted.console_secret,
             "worker": wanted.worker_secret,
+            "events": wanted.events_secret,
         }
         values = {"origin": wanted.origin, "admin_front": ""}
         found = {name: read_secret(path).decode() for name, path in secrets.items()}
@@ -208,6 +211,8 @@ class Stack:
         write_settings(self.folder, "console", processes.console(layout))
         write_settings(self.folder, "worker", processes.worker(layout))
         write_settings(self.folder, "identity", processes.identity(layout))
+        write_settings(self.folder, "events", processes.events(layout))
+        write_settings(self.folder, "reader", processes.reader(layout))
         write_settings(self.folder, "indexer", processes.indexer(layout))
         write_settings(self.folder, "apply", processes.apply(layout))
         for name in layout.gateway_names:

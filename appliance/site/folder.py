@@ -67,6 +67,16 @@ class Folder:
         return self.root / "objects"
 
     @property
+    def reader(self) -> Path:
+        """Keys of the reader's months, wrapped, and the approvals that it used."""
+        return self.root / "reader"
+
+    @property
+    def reader_key(self) -> Path:
+        """Public half of the reader's key of this month."""
+        return self.root / "reader-key.pub"
+
+    @property
     def policy(self) -> Path:
         """Written by `casemate site apply`."""
         return self.root / "policy.json"
@@ -109,7 +119,7 @@ def prepare(root: Path) -> Folder:
     folder = Folder(root.resolve())
     for path in (folder.root, folder.settings, folder.run, folder.logs, folder.objects):
         path.mkdir(parents=True, exist_ok=True)
-    for path in (folder.log, folder.last_signed, folder.credentials):
+    for path in (folder.log, folder.last_signed, folder.credentials, folder.reader):
         path.mkdir(mode=0o700, exist_ok=True)
     credentials.make(folder.credentials, credentials.NAMES, 0o600)
     for stale in folder.run.iterdir():  # of processes that were killed

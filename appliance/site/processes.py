@@ -73,6 +73,22 @@ def engine(layout: Layout) -> Settings:
     return {"socket": layout.folder.socket("engine"), "model": EXTRACTIVE}
 
 
+def reader(layout: Layout) -> Settings:
+    """Return the settings of the reader. In the demo one uid is gateway and console too."""
+    folder = layout.folder
+    return {
+        "socket": folder.socket("reader"),
+        "clients": [layout.uid],
+        "gateways": [layout.uid],
+        "recorder": folder.socket("recorder"),
+        "database": layout.database("casemate_opener"),
+        "policy": folder.policy,
+        "keys": folder.reader,
+        "wrapping_key": folder.secret("reader-key"),
+        "public_key": folder.reader_key,
+    }
+
+
 def gateway(layout: Layout, name: str) -> Settings:
     """Return the settings of one gateway worker."""
     folder = layout.folder
@@ -89,6 +105,7 @@ def gateway(layout: Layout, name: str) -> Settings:
         "name": name,
         "site_secret": folder.secret("site-secret"),
         "history_key": folder.secret("history-key.pub"),
+        "reader_key": folder.reader_key,
         **embedder,
         "realm": layout.realm,
         "engines": engines,
@@ -110,6 +127,7 @@ def console(layout: Layout) -> Settings:
         "session_key": folder.secret("session-key"),
         "site_secret": folder.secret("site-secret"),
         "history_key": folder.secret("history-key"),
+        "reader": folder.socket("reader"),
         "objects": folder.objects,
         "object_key": folder.secret("object-key"),
         "log_key": folder.verifier_key,
@@ -143,6 +161,18 @@ def identity(layout: Layout) -> Settings:
         "provision_secret": folder.secret("provision-client"),
         "console_secret": folder.secret("console-client"),
         "worker_secret": folder.secret("worker-client"),
+        "events_secret": folder.secret("events-client"),
+    }
+
+
+def events(layout: Layout) -> Settings:
+    """Return the settings of what follows Keycloak's events."""
+    folder = layout.folder
+    return {
+        "keycloak": f"http://127.0.0.1:{layout.ports['keycloak']}/auth",
+        "client_secret": folder.secret("events-client"),
+        "recorder": folder.socket("recorder"),
+        "state": folder.root / "events.json",
     }
 
 

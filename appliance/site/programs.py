@@ -78,6 +78,12 @@ def recorder(layout: Layout) -> Program:
     return _own(layout, "recorder", ["audit", "recorder"], probe)
 
 
+def reader(layout: Layout) -> Program:
+    """Return the reader of sealed contents."""
+    probe = listens(layout.folder.socket("reader"))
+    return _own(layout, "reader", ["audit", "reader", "serve"], probe)
+
+
 def engine(layout: Layout) -> Program:
     """Return the extractive engine."""
     return _own(

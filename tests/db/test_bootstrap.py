@@ -2,7 +2,7 @@ import psycopg
 import pytest
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
-from appliance.db.bootstrap import INDEXER, OWNER, READER, READERS, WORKER, bootstrap
+from appliance.db.bootstrap import INDEXER, OPENER, OWNER, READER, READERS, WORKER, bootstrap
 
 
 def test_a_second_run_changes_nothing(server: str, owner_database: str) -> None:
@@ -30,13 +30,14 @@ def test_process_roles_may_log_in_and_nothing_more(server: str) -> None:
         ("casemate_console", True, *plain, [READER]),
         ("casemate_gateway", True, *plain, [READER]),
         (INDEXER, True, *plain, []),
+        (OPENER, True, *plain, []),
         (OWNER, True, *plain, []),
         (READER, False, *plain, []),
         (WORKER, True, *plain, []),
     ]
 
 
-@pytest.mark.parametrize("role", [*READERS, WORKER, INDEXER])
+@pytest.mark.parametrize("role", [*READERS, WORKER, INDEXER, OPENER])
 def test_a_process_makes_no_table(owner_database: str, role: str) -> None:
     with (
         psycopg.connect(make_conninfo(owner_database, user=role)) as conn,

@@ -44,6 +44,9 @@ GIVEN: dict[str, dict[str, Any]] = {
         "keycloak_admin_domain": "admin.test",
         "__keycloak_archives": {"files": [{"path": "/release/keycloak-x.tar.gz"}]},
     },
+    "identity_events": {},
+    "indexer": {},
+    "reader": {},
     "recorder": {"recorder_origin": "casemate.test/log", "recorder_time_zone": "Europe/Paris"},
     "site_apply": {},
     "vllm": {
@@ -58,8 +61,11 @@ WRITTEN = [
     ("engine", Part.ENGINE),
     ("gateway", Part.GATEWAY),
     ("haproxy", Part.FRONT),
+    ("identity_events", Part.EVENTS),
+    ("indexer", Part.INDEXER),
     ("keycloak", Part.KEYCLOAK),
     ("keycloak", Part.IDENTITY),
+    ("reader", Part.READER),
     ("recorder", Part.RECORDER),
     ("site_apply", Part.APPLY),
     ("worker", Part.WORKER),
@@ -79,11 +85,15 @@ CONTRACT = {  # user to its id; a volume outlives the system that named its owne
     "casemate-keycloak": 886,
     "casemate-engine": 887,
     "casemate-vllm": 888,
+    "casemate-reader": 893,
+    "casemate-indexer": 894,
+    "casemate-events": 896,
     "casemate-recorder-clients": 900,
     "casemate-gateway-clients": 901,
     "casemate-console-clients": 902,
     "casemate-engine-clients": 903,
     "casemate-objects": 904,
+    "casemate-reader-clients": 906,
     "casemate-gpu": 905,
 }
 
@@ -254,7 +264,10 @@ def test_peers_of_the_database_are_the_processes_and_nobody_is_trusted() -> None
     assert [row[3] for row in rows if row[0] == "host"] == ["127.0.0.1/32"]
     ident = render("postgresql", "pg_ident.conf.j2", {})
     known = {tuple(line.split()[1:]) for line in ident.splitlines() if line[:1] != "#"}
-    for user, role in known - {("postgres", "postgres")}:
+    # `casemate_reader` is the group role that the policies of documents name.
+    reader = ("casemate-reader", "casemate_opener")
+    assert reader in known
+    for user, role in known - {("postgres", "postgres"), reader}:
         assert user == "root" or user.replace("-", "_") == role
 
 

@@ -164,10 +164,12 @@ def work(box: Machine) -> dict[str, Any]:
         "data": _files(box, "var/lib/postgresql/17/main/global/*"),
         "sockets": [
             "/run/casemate/console/socket", "/run/casemate/front/socket",
-            "/run/casemate/parser/socket", "/run/systemd/private",
+            "/run/casemate/parser/socket", "/run/casemate/reader/socket",
+            "/run/systemd/private",
         ],
         "roles": [
-            "casemate_console", "casemate_worker", "casemate_owner", "postgres", "keycloak",
+            "casemate_console", "casemate_worker", "casemate_opener", "casemate_owner",
+            "postgres", "keycloak",
         ],
         "clients": [
             ["casemate", "casemate-console"], ["casemate", "casemate-worker"],

@@ -38,6 +38,9 @@ MADE_OF = re.compile(r"(?:password|secret)\"?\s*[=:]\s*\"?([^\"\s,}]+)", re.IGNO
 UNITS = {
     "casemate-recorder": "casemate-recorder", "casemate-gateway": "casemate-gateway@0",
     "casemate-console": "casemate-console", "casemate-worker": "casemate-worker",
+    "casemate-reader": "casemate-reader",
+    "casemate-indexer": "casemate-indexer",
+    "casemate-events": "casemate-events",
     "casemate-parser": "casemate-parser@", "casemate-keycloak": "casemate-keycloak",
     "casemate-engine": "casemate-engine", "casemate-vllm": "casemate-vllm@embed",
     "haproxy": "haproxy", "postgres": "postgresql@17-main",
@@ -47,11 +50,13 @@ GATEWAY, CONSOLE, WORKER = "casemate-gateway", "casemate-console", "casemate-wor
 # fmt: off
 SOCKETS: dict[str, set[str]] = {
     "/run/casemate/recorder/socket": {
-        "casemate-recorder", GATEWAY, CONSOLE, WORKER, "casemate-access",
+        "casemate-recorder", GATEWAY, CONSOLE, WORKER, "casemate-access", "casemate-reader",
+        "casemate-events", "casemate-indexer",
     },
     "/run/casemate/gateway/0.socket": {GATEWAY, "haproxy", CONSOLE, WORKER},
     "/run/casemate/gateway/1.socket": {GATEWAY, "haproxy", CONSOLE, WORKER},
     "/run/casemate/front/socket": {"haproxy", CONSOLE, WORKER},
+    "/run/casemate/reader/socket": {"casemate-reader", CONSOLE},
     "/run/casemate/console/socket": {CONSOLE, "haproxy"},
     "/run/casemate/engine/socket": {"casemate-engine", GATEWAY},
     "/run/casemate/vllm-embed/socket": {"casemate-vllm", GATEWAY},

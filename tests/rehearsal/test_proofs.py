@@ -310,6 +310,7 @@ def test_the_table_of_sockets_is_what_the_groups_of_the_units_give() -> None:
     clients = {
         "recorder": "casemate-recorder-clients", "gateway": "casemate-gateway-clients",
         "front": "casemate-gateway-clients", "console": "casemate-console-clients",
+        "reader": "casemate-reader-clients",
         "engine": "casemate-engine-clients", "vllm-embed": "casemate-engine-clients",
         "vllm-chat": "casemate-engine-clients",
     }  # fmt: skip
