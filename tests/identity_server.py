@@ -133,7 +133,7 @@ def site(identity_database: int) -> Iterator[Site]:
     kc.configure(instance, "scram-password", bootstrap=SECRETS["bootstrap"])
     home, log = kc.install(CACHE), folder / "log"
     with log.open("wb") as output:
-        argv, environment = kc.command(home, instance), kc.environment()
+        argv, environment = kc.command(home, instance), kc.environment(instance)
         process = subprocess.Popen(
             argv, env=environment, stdout=output, stderr=output, start_new_session=True
         )

@@ -8,6 +8,7 @@ file of each, readable by its owner only. Settings: docs of 26.7, and what was m
 import fcntl
 import hashlib
 import http.client
+import shlex
 import shutil
 import subprocess
 import tarfile
@@ -82,6 +83,11 @@ class Instance:
     def configuration(self) -> Path:
         """Return the path of its configuration file."""
         return self.directory / "keycloak.conf"
+
+    @property
+    def scratch(self) -> Path:
+        """Return the folder of its temporary files; a killed Keycloak leaves some there."""
+        return self.directory / "tmp"
 
 
 def locked(lock: Path = LOCK) -> Binary:
@@ -231,7 +237,7 @@ def configure(instance: Instance, password: str, *, bootstrap: str = "") -> Path
 
     Arguments as `configuration`.
     """
-    instance.directory.mkdir(parents=True, exist_ok=True)
+    instance.scratch.mkdir(mode=0o700, parents=True, exist_ok=True)
     instance.configuration.touch(mode=0o600)
     instance.configuration.chmod(0o600)
     instance.configuration.write_text(configuration(instance, password, bootstrap=bootstrap))
@@ -281,9 +287,16 @@ def command(home: Path, instance: Instance) -> list[str]:
     return [script, "--config-file", str(instance.configuration), "start", "--optimized"]
 
 
-def environment() -> dict[str, str]:
-    """Return the whole environment of the process; it holds no secret."""
+def environment(instance: Instance, *options: str) -> dict[str, str]:
+    """Return the whole environment of an instance; it holds no secret.
+
+    Args:
+        instance: Whose temporary files stay in a folder of its own.
+        options: Further ones of the JVM.
+    """
+    words = [f"-Djava.io.tmpdir={instance.scratch}", *options]
     return {
+        "JAVA_OPTS_APPEND": shlex.join(words),  # kc.sh reads quotes
         "JAVA": str(find_java()),
         "JAVA_OPTS_KC_HEAP": HEAP,
         "MALLOC_ARENA_MAX": "2",

@@ -151,8 +151,11 @@ def identity(layout: Layout, home: Path) -> Program:
         return await asyncio.to_thread(keycloak.ready, instance)
 
     argv = keycloak.command(home, instance)
-    environment = keycloak.environment() | {"JAVA_OPTS_APPEND": FIRST_COMPILER}
-    return Program("keycloak", argv, probe, environment, patience=300, grace=20)
+    environment = keycloak.environment(instance, FIRST_COMPILER)
+    scratch = instance.scratch
+    return Program(
+        "keycloak", argv, probe, environment, scratch=scratch, patience=300, grace=20
+    )
 
 
 def keycloak_instance(layout: Layout) -> keycloak.Instance:

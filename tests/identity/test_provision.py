@@ -28,6 +28,10 @@ def test_the_server_is_the_keycloak_that_is_locked(site: Site) -> None:
     assert f'"issuer":"{site.realm.issuer}"' in metadata.text
 
 
+def test_its_temporary_files_are_in_the_folder_of_the_instance(site: Site) -> None:
+    assert list((site.instance.scratch / "vertx-cache").iterdir())
+
+
 def test_the_first_pass_made_both_realms_and_closed_master(site: Site) -> None:
     assert "casemate: made" in site.first_changes
     assert "casemate-admin: made" in site.first_changes

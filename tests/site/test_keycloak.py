@@ -1,6 +1,7 @@
 import hashlib
 import http.server
 import shutil
+import subprocess
 import tarfile
 import threading
 from collections.abc import Iterator
@@ -152,9 +153,21 @@ def test_the_configuration_is_for_its_owners_eyes(tmp_path: Path) -> None:
 def test_no_secret_is_in_the_command_or_the_environment(tmp_path: Path) -> None:
     instance = replace(INSTANCE, directory=tmp_path)
     configure(instance, "a-password", bootstrap="a-secret")
-    shown = " ".join(command(tmp_path, instance)) + str(environment())
+    shown = " ".join(command(tmp_path, instance)) + str(environment(instance))
     assert "a-password" not in shown
     assert "a-secret" not in shown
+
+
+def test_its_temporary_files_stay_in_a_folder_of_its_own(tmp_path: Path) -> None:
+    instance = replace(INSTANCE, directory=tmp_path / "un dossier")
+    configure(instance, "a-password")
+    assert instance.scratch.stat().st_mode & 0o777 == 0o700
+    given = environment(instance, "-XX:TieredStopAtLevel=1")["JAVA_OPTS_APPEND"]
+    split = ["sh", "-c", 'echo "$1" | xargs printf "%s\\n"', "sh", given]  # as kc.sh does
+    words = subprocess.run(split, capture_output=True, text=True, check=True).stdout
+    assert words.splitlines() == [
+        f"-Djava.io.tmpdir={tmp_path}/un dossier/tmp", "-XX:TieredStopAtLevel=1",
+    ]  # fmt: skip
 
 
 @contextmanager

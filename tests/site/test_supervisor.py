@@ -71,6 +71,23 @@ def test_a_program_is_started_again_when_it_is_killed(tmp_path: Path) -> None:
     asyncio.run(scenario())
 
 
+def test_what_a_killed_program_left_is_gone_when_it_starts_again(tmp_path: Path) -> None:
+    scratch = tmp_path / "own" / "tmp"
+    leaves = ["sh", "-c", 'ls "$OWN" | wc -l >> "$SEEN"; touch "$OWN/$$"; exec sleep 600']
+    own = {"OWN": str(scratch), "SEEN": str(tmp_path / "seen")}
+
+    async def work() -> None:
+        async with _supervisor(tmp_path) as supervisor:
+            program = Program("p", leaves, _always, own, scratch=scratch)
+            await supervisor.start(program)
+            await _eventually(lambda: len(list(scratch.iterdir())) == 1)
+            os.kill(supervisor.pids["p"], signal.SIGKILL)
+            await _eventually(lambda: (tmp_path / "seen").read_text().split() == ["0", "0"])
+
+    asyncio.run(asyncio.wait_for(work(), 20))
+    assert scratch.stat().st_mode & 0o777 == 0o700
+
+
 def test_each_start_is_told_with_its_pid(tmp_path: Path) -> None:
     told: list[dict[str, int]] = []
 
