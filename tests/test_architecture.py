@@ -29,7 +29,7 @@ MAY_IMPORT = {
     "install": {"db", "audit", "bundle", "printing"},
 }
 ABOVE_DOMAINS = {"app.py", "cli.py"}  # they wire everything
-BELOW_DOMAINS = {"errors.py", "logs.py", "parts.py", "settings.py", "trail_settings.py"}
+BELOW_DOMAINS = {"errors.py", "logs.py", "parts.py", "settings.py", "trail_errors.py", "trail_settings.py"}
 
 # I/O is the exception: by the name that says so, or listed here for what it does.
 IMPURE_NAMES = {"store.py", "routes.py", "commands.py"}
@@ -170,7 +170,7 @@ IMPURE_IMPORTS = {
     "psycopg_pool", "secrets", "socket", "subprocess", "time",
 }  # fmt: skip
 CLOCKS = {"now", "utcnow", "today"}
-WITHOUT_OWN_TEST = {"app.py", "errors.py"}
+WITHOUT_OWN_TEST = {"app.py", "errors.py", "trail_errors.py"}
 
 
 def imports(module: Path) -> set[str]:

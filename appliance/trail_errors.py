@@ -1,0 +1,82 @@
+"""The codes of the signed log, in the words of people: a part of the table of `errors.py`.
+
+Each is HTTP status, what happened, what it means, what the reader can do; French msgids.
+"""
+
+TRAIL: dict[str, tuple[int, str, str, str]] = {
+    "CM-JRN-01": (
+        503, "Journal indisponible",
+        "Le journal signé n’accepte pas d’écriture ; sans lui, aucune demande n’est transmise.",
+        "Réessayez dans un instant ; l’exploitant est prévenu."),
+    "CM-JRN-02": (
+        409, "Enregistrement refusé",
+        "L’enregistrement contredit ce que le journal contient déjà.",
+        "Signalez le code à l’exploitant."),
+    "CM-JRN-03": (
+        503, "Journal en retard sur sa dernière signature",
+        "Le journal est plus court que ce qui a été signé, ou différent : restauré ou modifié.",
+        "N’écrivez rien dans ce journal ; prévenez le RSSI, puis ouvrez à deux une nouvelle "
+        "époque : casemate audit new-epoch propose."),
+    "CM-JRN-04": (
+        409, "Preuve refusée",
+        "Ce qui a été présenté ne correspond pas au journal.",
+        "Gardez le fichier et prévenez le RSSI."),
+    "CM-JRN-05": (
+        403, "Enregistrement non permis",
+        "Ce programme n’a pas le droit d’écrire ce type d’enregistrement.",
+        "Signalez le code à l’exploitant."),
+    "CM-JRN-06": (
+        503, "Volume du journal inutilisable",
+        "Le dossier du journal manque, est déjà pris ou n’est pas celui attendu.",
+        "Exploitant : vérifiez le volume du journal, puis relancez l’enregistreur."),
+    "CM-JRN-20": (
+        422, "Co-signature refusée par le témoin",
+        "La tête présentée n’est pas signée par le journal, ou n’est pas la suite de celle que "
+        "le témoin connaît.",
+        "Suivez le message ; si le témoin en sait plus que le journal, prévenez le RSSI."),
+    "CM-JRN-21": (
+        503, "Témoin inutilisable",
+        "La clé ou la mémoire du témoin manque, ou n’est pas la sienne.",
+        "RSSI : restaurez le dossier du témoin, sinon créez-en un autre et changez la "
+        "politique."),
+    "CM-JRN-22": (
+        409, "Ancrage refusé",
+        "Cette co-signature n’est pas d’un témoin de la politique, ou pas sur cette tête.",
+        "Vérifiez le fichier et la politique, puis redemandez une co-signature au témoin."),
+    "CM-JRN-30": (
+        503, "Copie de travail injoignable",
+        "La copie du journal dans laquelle on cherche ne répond pas ; le journal, lui, continue.",
+        "Vérifiez PostgreSQL et l’indexeur, puis réessayez."),
+    "CM-JRN-31": (
+        409, "Reconstruction déjà en cours",
+        "La copie de travail du journal est déjà en train d’être refaite.",
+        "Attendez la fin de l’autre commande."),
+    "CM-JRN-32": (
+        409, "Copie de travail en avance",
+        "La copie de travail contient des événements que le journal n’a pas ou plus.",
+        "Prévenez le RSSI ; si le journal est le bon : casemate audit index rebuild."),
+    "CM-JRN-40": (
+        409, "Nouvelle époque refusée",
+        "Un nouveau journal ne peut pas prendre la suite de celui-ci de cette façon.",
+        "Suivez le message ; deux personnes nommées doivent agir l’une après l’autre."),
+    "CM-JRN-51": (
+        403, "Accord manquant",
+        "Un contenu s’ouvre avec deux accords récents, d’un auditeur et du RSSI.",
+        "Demandez l’accord de l’autre personne, puis recommencez sous quinze minutes."),
+    "CM-JRN-52": (
+        409, "Accord non valable",
+        "L’accord est trop ancien, a déjà servi, ou n’a pas été donné par la passerelle.",
+        "Donnez un nouvel accord depuis la page du contenu."),
+    "CM-JRN-53": (
+        503, "Lecteur indisponible",
+        "Le lecteur des contenus scellés ne répond pas ; rien n’a été ouvert.",
+        "Prévenez l’exploitant ; les accords valent quinze minutes."),
+    "CM-JRN-54": (
+        503, "Clé du lecteur illisible",
+        "Une clé mensuelle du lecteur manque ou ne s’ouvre pas avec son secret.",
+        "Exploitant : restaurez le dossier des clés ou le secret de l’unité casemate-reader."),
+    "CM-JRN-55": (
+        410, "Contenu introuvable",
+        "Ce contenu a été effacé, n’a pas été gardé, ou précède la clé du lecteur.",
+        "L’enregistrement et sa preuve restent dans le journal."),
+}  # fmt: skip
