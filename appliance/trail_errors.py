@@ -15,8 +15,8 @@ TRAIL: dict[str, tuple[int, str, str, str]] = {
     "CM-JRN-03": (
         503, "Journal en retard sur sa dernière signature",
         "Le journal est plus court que ce qui a été signé, ou différent : restauré ou modifié.",
-        "N’écrivez rien dans ce journal ; prévenez le RSSI, puis ouvrez à deux une nouvelle "
-        "époque : casemate audit new-epoch propose."),
+        ("N’écrivez rien dans ce journal ; prévenez le RSSI, puis ouvrez à deux une nouvelle "
+         "époque : casemate audit new-epoch propose.")),
     "CM-JRN-04": (
         409, "Preuve refusée",
         "Ce qui a été présenté ne correspond pas au journal.",
@@ -31,21 +31,22 @@ TRAIL: dict[str, tuple[int, str, str, str]] = {
         "Exploitant : vérifiez le volume du journal, puis relancez l’enregistreur."),
     "CM-JRN-20": (
         422, "Co-signature refusée par le témoin",
-        "La tête présentée n’est pas signée par le journal, ou n’est pas la suite de celle que "
-        "le témoin connaît.",
+        ("La tête présentée n’est pas signée par le journal, ou n’est pas la suite de celle que "
+         "le témoin connaît."),
         "Suivez le message ; si le témoin en sait plus que le journal, prévenez le RSSI."),
     "CM-JRN-21": (
         503, "Témoin inutilisable",
         "La clé ou la mémoire du témoin manque, ou n’est pas la sienne.",
-        "RSSI : restaurez le dossier du témoin, sinon créez-en un autre et changez la "
-        "politique."),
+        ("RSSI : restaurez le dossier du témoin, sinon créez-en un autre et changez la "
+         "politique.")),
     "CM-JRN-22": (
         409, "Ancrage refusé",
         "Cette co-signature n’est pas d’un témoin de la politique, ou pas sur cette tête.",
         "Vérifiez le fichier et la politique, puis redemandez une co-signature au témoin."),
     "CM-JRN-30": (
         503, "Copie de travail injoignable",
-        "La copie du journal dans laquelle on cherche ne répond pas ; le journal, lui, continue.",
+        ("La copie du journal dans laquelle on cherche ne répond pas ; le journal, lui, "
+         "continue."),
         "Vérifiez PostgreSQL et l’indexeur, puis réessayez."),
     "CM-JRN-31": (
         409, "Reconstruction déjà en cours",

@@ -29,7 +29,9 @@ MAY_IMPORT = {
     "install": {"db", "audit", "bundle", "printing"},
 }
 ABOVE_DOMAINS = {"app.py", "cli.py"}  # they wire everything
-BELOW_DOMAINS = {"errors.py", "logs.py", "parts.py", "settings.py", "trail_errors.py", "trail_settings.py"}
+BELOW_DOMAINS = {
+    "errors.py", "logs.py", "parts.py", "settings.py", "trail_errors.py", "trail_settings.py",
+}  # fmt: skip
 
 # I/O is the exception: by the name that says so, or listed here for what it does.
 IMPURE_NAMES = {"store.py", "routes.py", "commands.py"}
