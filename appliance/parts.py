@@ -17,6 +17,7 @@ from appliance.settings import (
 )
 from appliance.trail_settings import (
     EventsSettings,
+    HeartbeatSettings,
     IndexerSettings,
     ReaderSettings,
     WitnessSettings,
@@ -30,6 +31,7 @@ class Part(StrEnum):
     ENGINE, RECORDER = "engine", "recorder"
     READER, INDEXER = "reader", "indexer"
     EVENTS, WITNESS = "events", "witness"
+    HEARTBEAT = "heartbeat"
     IDENTITY, APPLY, KEYCLOAK, FRONT = "identity", "apply", "keycloak", "front"
 
 
@@ -37,6 +39,7 @@ MODELS: dict[Part, type[BaseModel]] = {
     Part.GATEWAY: GatewaySettings, Part.CONSOLE: ConsoleSettings, Part.WORKER: WorkerSettings,
     Part.ENGINE: EngineSettings, Part.RECORDER: RecorderSettings,
     Part.READER: ReaderSettings, Part.INDEXER: IndexerSettings,
+    Part.HEARTBEAT: HeartbeatSettings,
     Part.EVENTS: EventsSettings, Part.WITNESS: WitnessSettings,
     Part.IDENTITY: ProvisionSettings, Part.APPLY: ApplySettings,
     Part.KEYCLOAK: KeycloakSettings, Part.FRONT: FrontSettings,

@@ -1,5 +1,6 @@
 """Settings of the processes around the signed log: one TOML file each, as in `settings`."""
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated
 
@@ -22,6 +23,22 @@ class IndexerSettings(Strict):
 
     compare_interval: PositiveFloat = 3_600
     """Seconds between two comparisons of the whole copy with the log."""
+
+
+class HeartbeatSettings(Strict):
+    """Keys of `heartbeat.toml`: what others count, that the log has to agree with."""
+
+    recorder: Path
+    """Unix socket of the recorder."""
+
+    engines: Mapping[str, Path] = {}
+    """Name of a model that answers to the Unix socket of its engine, as the gateways have it."""
+
+    front: str | None = None
+    """Address of haproxy's measures, such as `http://127.0.0.1:8404`."""
+
+    every: PositiveInt = 300
+    """Seconds between two heartbeats. Three that are missing are a gap for who verifies."""
 
 
 class ReaderSettings(Strict):

@@ -67,6 +67,7 @@ IMPURE = {
     "audit/witness/serving.py",
     "audit/ancestry.py",
     "audit/epoch_commands.py",
+    "audit/heartbeat_commands.py",
     "audit/lineage.py",
     "audit/maintenance.py",
     "audit/succession.py",

@@ -30,6 +30,7 @@ from appliance.audit.export_commands import (
 )
 from appliance.audit.falsify import Kind
 from appliance.audit.index.commands import app as index
+from appliance.audit.heartbeat_commands import run as run_heartbeat
 from appliance.audit.key import (
     SEED_BYTES,
     Verifier,
@@ -61,6 +62,7 @@ app = typer.Typer(no_args_is_help=True, help="The signed log.")
 receipt = typer.Typer(no_args_is_help=True, help="Receipts of answers.")
 app.add_typer(receipt, name="receipt")
 app.add_typer(new_epoch, name="new-epoch")
+app.command("heartbeat")(run_heartbeat)
 app.add_typer(index, name="index")
 app.add_typer(reader, name="reader")
 app.command("export")(write_export)

@@ -63,11 +63,28 @@ FAULTS: Mapping[Fault, Texts] = {
 
 REMARKS: Mapping[Remark, Texts] = {
     Remark.CLOCK: {FR: "l’horloge a été changée", EN: "the clock was changed"},
+    Remark.COUNTER: {
+        FR: "un moteur a servi plus de demandes que le journal n’en connaît",
+        EN: "an engine served more requests than the log knows of",
+    },
+    Remark.DEGRADED: {FR: "l’enregistrement était dégradé", EN: "recording was degraded"},
     Remark.EPOCH: {
         FR: "ce journal en suit un autre, dont des événements peuvent être perdus",
         EN: "this log follows another one, of which events may be lost",
     },
+    Remark.GAP: {
+        FR: "silence plus long qu’annoncé avant cet événement",
+        EN: "a silence longer than announced before this event",
+    },
+    Remark.LOSS: {
+        FR: "des lignes ont été perdues vers le collecteur",
+        EN: "lines to the collector were lost",
+    },
     Remark.ORPHAN: {FR: "demande sans fin", EN: "request without an end"},
+    Remark.PRUNED: {
+        FR: "les événements qui précèdent ont été éliminés à leur terme",
+        EN: "the events before were pruned at their term",
+    },
     Remark.UNSIGNED: {
         FR: "rien n’est signé à partir d’ici, alors que ce devrait l’être",
         EN: "nothing is signed from here on, though it should be",

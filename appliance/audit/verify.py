@@ -17,11 +17,11 @@ brings what was kept elsewhere, the last signed root or an older checkpoint.
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from enum import StrEnum
 from pathlib import Path
 
 from appliance.audit.archive import Archive, Fault, Record, TamperedError
 from appliance.audit.checkpoint import Checkpoint, empty, open_checkpoint
+from appliance.audit.completeness import Finding, Remark, Watch
 from appliance.audit.event import Fact, Kind, Leaf
 from appliance.audit.key import Verifier
 from appliance.audit.lifecycle import replay
@@ -32,26 +32,11 @@ from appliance.ledger.admission import Admission
 from appliance.ledger.budget import Standing
 from appliance.ledger.period import Calendar
 
+__all__ = ["Finding", "Remark", "Report", "Trust", "verify"]
+
 CLOCK_STEP = 1_000_000  # microseconds
 UNSIGNED_MAX = 120_000_000  # microseconds: a recorder signs every 10 s, every 60 s at most
 EXIT_WHOLE, EXIT_TAMPERED, EXIT_UNSIGNED, EXIT_FINDINGS = 0, 1, 3, 4
-
-
-class Remark(StrEnum):
-    """What an honest log may show, and an auditor has to know."""
-
-    CLOCK = "W_CLOCK_STEP"
-    EPOCH = "W_EPOCH"
-    ORPHAN = "W_ORPHAN_INTENT"
-    UNSIGNED = "W_UNSIGNED_TAIL"
-
-
-@dataclass(frozen=True, slots=True)
-class Finding:
-    """A remark, and the record that it is about."""
-
-    remark: Remark
-    record: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -189,6 +174,7 @@ class _Walk:
         self._admission = Admission(Calendar(trust.time_zone))
         self._frontier = Frontier()
         self._findings: list[Finding] = []
+        self._watch = Watch()
         self._last: Leaf | None = None
         self._times: list[int] = []  # of the records that are not signed: first and last
 
@@ -208,8 +194,7 @@ class _Walk:
             raise _fault(self._archive, record, Fault.ADMISSION, str(exc)) from exc
         if self._stepped(leaf):
             self._findings.append(Finding(Remark.CLOCK, leaf.index))
-        if isinstance(leaf.event, Fact) and leaf.event.kind is Kind.AUDIT_EPOCH:
-            self._findings.append(Finding(Remark.EPOCH, leaf.index))
+        self._findings += self._watch.step(leaf)
         if not signed:
             self._times = [*self._times[:1], leaf.at]
         self._frontier.add(record.leaf)

@@ -29,6 +29,16 @@ class _Part(msgspec.Struct):
     text: str = ""
 
 
+METRICS = """\
+# HELP casemate_engine_requests_total Requests that were answered.
+# TYPE casemate_engine_requests_total counter
+casemate_engine_requests_total {ended}
+# HELP process_start_time_seconds Start of the process, seconds since 1970.
+# TYPE process_start_time_seconds gauge
+process_start_time_seconds {since}
+"""
+
+
 class _Message(msgspec.Struct):
     role: str
     content: str | list[_Part] | None = None
@@ -86,6 +96,7 @@ class Engine:
         self, model: str, *, version: str, now: Callable[[], float], new_id: Callable[[], str]
     ) -> None:
         self._model, self._version, self._now, self._new_id = model, version, now, new_id
+        self._since, self._ended = int(now()), 0
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request."""
@@ -93,6 +104,9 @@ class Engine:
         try:
             if (scope["method"], scope["path"]) == ("POST", "/v1/chat/completions"):
                 await self._chat(_read(await _body(receive)), send)
+            elif (scope["method"], scope["path"]) == ("GET", "/metrics"):
+                page = METRICS.format(ended=self._ended, since=self._since)
+                await _send(send, 200, page.encode(), b"text/plain; version=0.0.4")
             else:
                 await _json(send, 200, self._page(scope["method"], scope["path"]))
         except _RefusalError as exc:
@@ -116,6 +130,7 @@ class Engine:
         if request.model != self._model:
             raise _RefusalError(404, f"the model {request.model!r} does not exist")
         answer = _answer(request)
+        self._ended += 1  # of who leaves before the end too, as vLLM counts them
         head = {"id": f"chatcmpl-{self._new_id()}", "created": int(self._now())}
         if request.stream:
             options = request.stream_options
@@ -208,9 +223,12 @@ async def _stream(send: Send, events: Iterator[bytes]) -> None:
 
 
 async def _json(send: Send, status: int, content: Mapping[str, Any]) -> None:
-    body = _encode(content)
+    await _send(send, status, _encode(content), b"application/json")
+
+
+async def _send(send: Send, status: int, body: bytes, kind: bytes) -> None:
     headers = [
-        (b"content-type", b"application/json"),
+        (b"content-type", kind),
         (b"content-length", str(len(body)).encode()),
     ]
     await send({"type": "http.response.start", "status": status, "headers": headers})
