@@ -1,6 +1,7 @@
 """Builds the web applications. HTTP parts are wired together here and nowhere else."""
 
-from collections.abc import AsyncIterator, Mapping
+import asyncio
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from functools import partial
 from typing import Any
@@ -9,7 +10,7 @@ import aiohttp
 from fastapi import FastAPI
 from psycopg_pool import AsyncConnectionPool
 
-from appliance.audit.client import RecorderClient, new_id
+from appliance.audit.client import RecorderClient, RefusedError, new_id
 from appliance.audit.event import FACTS, Kind, fact
 from appliance.console.context import Console, Policies
 from appliance.console.credentials import Credentials, console_credentials
@@ -37,10 +38,14 @@ from appliance.gateway.upkeep import Upkeep
 from appliance.identity.access import Authenticator
 from appliance.identity.directory import Directory, Service
 from appliance.identity.login import Client, Party
+from appliance.identity.events import Told
+from appliance.identity.follow import Tell
 from appliance.identity.session import Sessions
 from appliance.rag.objects import Objects
+from appliance.ledger.admission import LifecycleError
 from appliance.settings import ConsoleSettings, GatewaySettings, read_secret
 
+from appliance.trail_settings import EventsSettings
 CONSOLE_CONNECTIONS = 16
 CONSOLE_PATIENCE = 3  # seconds for the recorder: a person waits for the page
 GATEWAY_CONNECTIONS = 8  # to PostgreSQL: a search holds one for some milliseconds
@@ -191,3 +196,30 @@ async def _console_state(
         "console": console, "pool": pool, "authenticator": authenticator,
         "sessions": console.sessions, "site_secret": credentials.site, "record": record,
     }  # fmt: skip
+
+
+@asynccontextmanager
+async def create_identity(settings: EventsSettings) -> AsyncIterator[Tell]:
+    """Open what has Keycloak's events recorded.
+
+    Raises:
+        RecorderError: The recorder is away.
+    """
+    recorder = RecorderClient(settings.recorder, "events")
+    await recorder.connect()
+
+    async def tell(facts: Sequence[Told]) -> None:
+        sent = [
+            recorder.append(FACTS[Kind(one.kind)](actor=one.actor, id=one.id, data=one.data))
+            for one in facts
+        ]
+        for answer in await asyncio.gather(*sent, return_exceptions=True):
+            # Told before, in the words of an earlier release: it is in the log.
+            known = isinstance(answer, RefusedError) and answer.code == LifecycleError.code
+            if isinstance(answer, BaseException) and not known:
+                raise answer
+
+    try:
+        yield tell
+    finally:
+        await recorder.close()

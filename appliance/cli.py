@@ -7,6 +7,7 @@ An uncaught exception would exit with 1 too: systemd could not tell the two apar
 
 import logging
 import sys
+from functools import partial
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -26,11 +27,11 @@ DOMAINS = {  # command -> where it is: a Typer, a function,
     "console": ("console", "commands"), "db": ("db", "app"),
     "demo": ("site", "demo"), "documents": ("rag", "documents_app"),
     "engine": ("rag", "engine"), "gateway": ("gateway", "commands"),
-    "identity": ("identity", "identity"), "model": ("bundle", "model"),
+    "identity": ("identity", "commands"), "model": ("bundle", "model"),
     "parse": ("rag", "parse_document"),
     "service": ("gateway", "service"), "site": ("site", "site"), "smoke": ("site", "smoke"),
-    "worker": ("rag", "worker_app"), "install": ("install", "install"),
     "witness": ("audit", "witness"),
+    "worker": ("rag", "worker_app"), "install": ("install", "install"),
     "preflight": ("install", "preflight"), "egress-proof": ("install", "egress_proof"),
     "report": ("install", "report"), "checklist": ("install", "checklist"),
     "rehearse": ("install", "rehearse"),
@@ -41,12 +42,16 @@ def commands_of(name: str) -> Any:
     """Import and return a command of `DOMAINS`."""
     domain, place = DOMAINS[name]
     found = getattr(import_module(f"appliance.{domain}.commands"), place)
-    if place == "commands":  # of a server, which app.py builds
-        found = found(getattr(import_module("appliance.app"), f"create_{name}"))
+    if place == "commands":  # of a process, which app.py wires
+        found = found(partial(_create, name))
     if not isinstance(found, typer.Typer):
         function, found = found, typer.Typer(add_completion=False)
         found.command(name)(function)
     return get_command(found)
+
+
+def _create(name: str, settings: Any) -> Any:
+    return getattr(import_module("appliance.app"), f"create_{name}")(settings)
 
 
 class Domains(TyperGroup):

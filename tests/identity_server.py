@@ -29,7 +29,8 @@ from tests.identity.waiting import OTP
 CACHE = Path(__file__).parents[1] / "build"
 PASSWORD = "un-mot-de-passe-assez-long"
 SECRETS = {
-    name: secrets.token_urlsafe(32) for name in ("bootstrap", "provision", "console", "worker")
+    name: secrets.token_urlsafe(32)
+    for name in ("bootstrap", "provision", "console", "worker", "events")
 }
 GROUPS = {"/equipes/accueil": 1, "/equipes/rh": 2, "/pilotage": 3}
 

@@ -121,6 +121,8 @@ IMPURE = {
     "identity/login.py",
     "identity/operator.py",
     "identity/policy.py",
+    "identity/bearer.py",
+    "identity/follow.py",
     "identity/provision.py",
     "identity/revocation.py",
     "identity/session.py",

@@ -8,7 +8,6 @@ everything given to them until now revoked: the next key they present is looked 
 import asyncio
 import contextlib
 import logging
-import time
 from dataclasses import dataclass, field
 from http import HTTPStatus
 from typing import Any, Self
@@ -21,6 +20,7 @@ from psycopg_pool import PoolTimeout
 from appliance.db.pool import Pool
 from appliance.errors import FormatError
 from appliance.identity import store
+from appliance.identity.bearer import Account, Bearer
 from appliance.identity.tokens import HIGHEST_LABEL
 from appliance.settings import RealmSettings
 
@@ -28,7 +28,6 @@ log = logging.getLogger(__name__)
 PASS = 15.0  # seconds
 TIMEOUT = aiohttp.ClientTimeout(total=5)
 LOCK = 7164
-EARLY = 10  # seconds before its end that a token is replaced
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,9 +61,10 @@ class Directory:
 
     def __init__(self, pool: Pool, service: Service, http: aiohttp.ClientSession) -> None:
         """Prepare; `http` is the one long-lived session of the process."""
-        self._pool, self._service, self._http = pool, service, http
+        self._pool, self._http = pool, http
         self._admin = service.realm.backchannel.replace("/realms/", "/admin/realms/", 1)
-        self._token, self._token_until = "", 0.0
+        account = Account(service.realm.backchannel, service.client_id, service.secret)
+        self._bearer = Bearer(account, http)
         self._task: asyncio.Task[None] | None = None
 
     async def __aenter__(self) -> Self:
@@ -129,30 +129,13 @@ class Directory:
 
     async def _get(self, path: str) -> Any:
         """Return the JSON at a path of the admin API, None where there is nothing."""
-        headers = {"Authorization": f"Bearer {await self._bearer()}"}
+        headers = {"Authorization": f"Bearer {await self._bearer.token()}"}
         address = f"{self._admin}{path}"
         async with self._http.get(address, headers=headers, timeout=TIMEOUT) as answer:
             if answer.status == HTTPStatus.NOT_FOUND:
                 return None
             answer.raise_for_status()
             return await answer.json()
-
-    async def _bearer(self) -> str:
-        if time.monotonic() < self._token_until:
-            return self._token
-        address = f"{self._service.realm.backchannel}/protocol/openid-connect/token"
-        basic = aiohttp.encode_basic_auth(self._service.client_id, self._service.secret)
-        headers, form = {"Authorization": basic}, {"grant_type": "client_credentials"}
-        async with self._http.post(
-            address, data=form, headers=headers, timeout=TIMEOUT
-        ) as answer:
-            answer.raise_for_status()
-            given = await answer.json()
-        if not isinstance(given, dict) or "access_token" not in given:
-            raise FormatError("the identity service gave no token")
-        self._token = str(given["access_token"])
-        self._token_until = time.monotonic() + float(given["expires_in"]) - EARLY
-        return self._token
 
     async def _keep(self) -> None:
         while True:

@@ -83,7 +83,7 @@ def provision(address: str, values: Mapping[str, str], secrets: Mapping[str, str
     Args:
         address: Keycloak on the loopback.
         values: What `${…}` stands for in the files.
-        secrets: `bootstrap`, `provision`, `console` and `worker`.
+        secrets: `bootstrap`, `provision`, `console`, `worker` and `events`.
 
     Raises:
         ProvisionError: Keycloak refuses.

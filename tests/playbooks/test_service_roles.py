@@ -297,6 +297,7 @@ SPARED = {
     "PrivateDevices=yes": set[str](),
     "PrivateNetwork=yes": {
         "casemate-console",
+        "casemate-events",
         "casemate-gateway@",
         "casemate-keycloak",
         "casemate-worker",
