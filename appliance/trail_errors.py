@@ -31,8 +31,8 @@ TRAIL: dict[str, tuple[int, str, str, str]] = {
         "Exploitant : vérifiez le volume du journal, puis relancez l’enregistreur."),
     "CM-JRN-20": (
         422, "Co-signature refusée par le témoin",
-        ("La tête présentée n’est pas signée par le journal, ou n’est pas la suite de celle que "
-         "le témoin connaît."),
+        ("La tête présentée n’est pas signée par le journal, ou n’est pas la suite de celle "
+         "que le témoin connaît."),
         "Suivez le message ; si le témoin en sait plus que le journal, prévenez le RSSI."),
     "CM-JRN-21": (
         503, "Témoin inutilisable",
@@ -53,13 +53,18 @@ TRAIL: dict[str, tuple[int, str, str, str]] = {
         "La copie de travail du journal est déjà en train d’être refaite.",
         "Attendez la fin de l’autre commande."),
     "CM-JRN-32": (
-        409, "Copie de travail en avance",
-        "La copie de travail contient des événements que le journal n’a pas ou plus.",
+        409, "Copie de travail d’un autre journal",
+        "Le journal n’a pas, ou n’a plus, le dernier événement de la copie de travail.",
         "Prévenez le RSSI ; si le journal est le bon : casemate audit index rebuild."),
     "CM-JRN-40": (
         409, "Nouvelle époque refusée",
         "Un nouveau journal ne peut pas prendre la suite de celui-ci de cette façon.",
         "Suivez le message ; deux personnes nommées doivent agir l’une après l’autre."),
+    "CM-JRN-25": (
+        409, "Export impossible",
+        ("La plage demandée n’est pas signée, l’export existe déjà, ou le journal n’a pas ses "
+         "clés publiées."),
+        "Suivez le message : changez la plage ou le dossier, puis recommencez."),
     "CM-JRN-51": (
         403, "Accord manquant",
         "Un contenu s’ouvre avec deux accords récents, d’un auditeur et du RSSI.",

@@ -8,14 +8,13 @@ common collectors cut longer ones; what does not fit is left out and says so (`i
 Spec: https://schema.ocsf.io/1.8.0/ (classes 3001, 3002, 3004, 3005, 6002, 6003, 6005, 6008).
 """
 
-import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
 import msgspec
 
-from appliance.audit.event import Event, Intent, Leaf, event_type
+from appliance.audit.event import Event, Intent, Leaf, encode, event_type
 
 MAPPING_VERSION: Final = 1  # raised with each change of `MAPPING` or of a shape below
 SCHEMA_VERSION: Final = "1.8.0"
@@ -137,8 +136,9 @@ def flat(event: Event) -> Json:
     `spend.site`; the rules of a guard are one text.
     """
     fields: Json = msgspec.to_builtins(event)
+    data: Json = fields.pop("data", {})
     found: Json = {}
-    for name, value in {**fields, **fields.pop("data", {})}.items():
+    for name, value in {**fields, **data}.items():
         if isinstance(value, dict):
             found |= {f"{name}.{key}": amount for key, amount in value.items()}
         elif isinstance(value, list):
@@ -199,7 +199,7 @@ def line(leaf: Leaf, origin: str, digest: str) -> bytes:
     whole = len(text)
     kept: Json = made["unmapped"]
     while len(text) > LINE_BYTES_MAX:
-        free = [name for name in kept if name not in {"leaf", "mapping_version", "uid"}]
+        free = sorted(kept.keys() - {"leaf", "mapping_version", "uid"})
         del kept[max(free, key=lambda name: len(_text(kept[name])))]
         made["metadata"] |= {"is_truncated": True, "untruncated_size": whole}
         text = _text(made)
@@ -207,8 +207,7 @@ def line(leaf: Leaf, origin: str, digest: str) -> bytes:
 
 
 def _text(value: Any) -> bytes:
-    text = json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
-    return text.encode() + b"\n"
+    return encode(value) + b"\n"
 
 
 def _metadata(leaf: Leaf, kind: str, origin: str) -> Json:

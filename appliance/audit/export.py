@@ -1,0 +1,285 @@
+"""Writes what an auditor takes away: a range of the log, in a folder that verifies by itself.
+
+    export-<site>-<from>-<to>[-<label>]/
+      checkpoint                 the signed head, with the cosignatures known for its size
+      anchors/<size>.note        checkpoints that were witnessed
+      tile/                      all hash tiles, and the entry bundles of the range only
+      keys/                      keyring.json, POLICY.example: examples, trusted by nobody
+      events.jsonl events.csv events.ocsf.jsonl rapport.pdf        derived
+      export.json                what the folder says that it holds
+      LISEZMOI.txt README.txt verify.py SHA256SUMS
+
+The log is only read, also while its recorder runs; its published files are enough. Memory is
+bounded by a bundle. The folder is written under another name, `….part`: when that is found, the
+export goes on where it stopped, under the head that it began with. What is read is compared
+with the hash tiles on the way, so that a damaged log is not handed out as it is.
+"""
+
+import base64
+import json
+import os
+import shutil
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO, Any
+
+from appliance.audit import contents
+from appliance.audit.archive import Archive, Fault, TamperedError
+from appliance.audit.checkpoint import Checkpoint
+from appliance.audit.contents import DERIVED, RESUME, Form, Order, Tally
+from appliance.audit.derived import CSV_HEADER, csv_line, json_line
+from appliance.audit.event import Leaf
+from appliance.audit.key import Verifier, parse_keys
+from appliance.audit.note import Note
+from appliance.audit.ocsf import line as ocsf_line
+from appliance.audit.tile import WIDTH, Tile, encode_bundle, tile_at, tiles_of
+from appliance.audit.tree import HASH_BYTES, leaf_hash
+from appliance.audit.volume import VERIFIER_KEY
+from appliance.errors import ApplianceError, FormatError
+
+Progress = Callable[[int, int], None]  # records done, records in all
+
+PART = ".part"
+SAVED = 64  # bundles between two points from which an export can go on
+ANCHORS_MAX = 64
+
+
+class ExportError(ApplianceError):
+    """The export cannot be made as asked; the message says why."""
+
+    code = "CM-JRN-25"
+
+
+@dataclass(frozen=True, slots=True)
+class Exported:
+    """A folder that can be taken away."""
+
+    folder: Path
+    sums: str  # SHA-256 of SHA256SUMS, hex: stands for the whole folder
+    head: Checkpoint
+    anchors: tuple[int, ...]  # sizes
+    tally: Tally
+
+
+def export(log: Path, out: Path, order: Order, progress: Progress | None = None) -> Exported:
+    """Write an export, or go on with one that was begun. Records nothing.
+
+    Args:
+        log: Folder of the log; not changed.
+        out: Folder in which the export is made.
+        order: What is asked.
+        progress: Is told how many records are done.
+
+    Raises:
+        ExportError: It is there already, or the range is not.
+        TamperedError: The log is damaged.
+        OSError: A file cannot be written.
+    """
+    notes = _anchors(order.anchors or log / "anchors")  # first: the head covers them then
+    archive, keys = Archive(log), _keys(log)
+    note = archive.checkpoint()
+    if note is None:
+        raise ExportError("the log has no signed checkpoint yet")
+    origin = Checkpoint.parse(Note.parse(note).text).origin
+    final = out / contents.folder_name(order, origin)
+    work = final.with_name(final.name + PART)
+    if final.exists():
+        raise ExportError(f"{final} exists and is not overwritten")
+    begun = _Begun.of(work, order, note)
+    head = begun.head
+    if not 0 <= order.first <= order.last < head.size:
+        raise ExportError(
+            f"records {order.first} to {order.last} are not among the {head.size} signed ones"
+        )
+    _Export(archive, work, order, begun).run(progress or _silent)
+    sizes = _write_notes(work, head, begun.note, notes)
+    exported = Exported(final, "", head, sizes, begun.tally)
+    for name, data in contents.files(order, head, keys, begun.tally).items():
+        _write(work / name, data)
+    (work / RESUME).unlink()
+    sums = contents.sums(work)
+    _write(work / contents.SUMS, sums)
+    work.rename(final)
+    _sync(out)
+    return Exported(final, contents.digest(sums), exported.head, sizes, begun.tally)
+
+
+def last_signed(log: Path) -> int:
+    """Return the index of the last record that an export may hold.
+
+    Raises:
+        ExportError: Nothing is signed yet.
+    """
+    note = Archive(log).checkpoint()
+    if note is None:
+        raise ExportError("the log has no signed checkpoint yet")
+    return Checkpoint.parse(Note.parse(note).text).size - 1
+
+
+class _Begun:
+    """Where an export stands: kept beside its files, replaced after they are durable."""
+
+    def __init__(self, work: Path, order: Order, note: bytes) -> None:
+        self._path, self._order = work / RESUME, order.described()
+        self.note, self.bundle = note, order.first // WIDTH
+        self.sizes: dict[str, int] = {}  # bytes of each derived file
+        self.tally = Tally()
+
+    @property
+    def head(self) -> Checkpoint:
+        """The checkpoint under which the export is made."""
+        return Checkpoint.parse(Note.parse(self.note).text)
+
+    @classmethod
+    def of(cls, work: Path, order: Order, note: bytes) -> "_Begun":
+        """Return where the export stands that is found, or a new beginning."""
+        begun = cls(work, order, note)
+        try:
+            saved: dict[str, Any] = json.loads((work / RESUME).read_bytes())
+            if saved["order"] != begun._order:
+                raise ExportError(f"{work} was begun with another order: remove it first")
+        except (FileNotFoundError, ValueError, KeyError):  # killed before the first point
+            shutil.rmtree(work, ignore_errors=True)
+            work.mkdir(parents=True)
+            return begun
+        begun.note = base64.b64decode(saved["note"])
+        begun.bundle, begun.sizes = saved["bundle"], saved["sizes"]
+        begun.tally = Tally.of(saved["tally"])
+        return begun
+
+    def save(self) -> None:
+        """Write it down."""
+        said = {
+            "order": self._order, "note": base64.b64encode(self.note).decode(),
+            "bundle": self.bundle, "sizes": self.sizes, "tally": self.tally.described(),
+        }  # fmt: skip
+        new = self._path.with_suffix(".new")
+        _write(new, json.dumps(said).encode())
+        new.rename(self._path)
+
+
+class _Export:
+    """The files of the tree, and the lines that are made from the records."""
+
+    def __init__(self, archive: Archive, work: Path, order: Order, begun: _Begun) -> None:
+        self._archive, self._work, self._order, self._begun = archive, work, order, begun
+        self._head = begun.head
+
+    def run(self, progress: Progress) -> None:
+        """Write all tiles, and the bundles of the range with their lines."""
+        self._begun.save()
+        for tile in tiles_of(self._head.size):
+            path = self._work / tile.path
+            if not path.exists() or path.stat().st_size != tile.width * HASH_BYTES:
+                _write(path, self._archive.hashes(tile))
+        with ExitStack() as stack:
+            files = {form: stack.enter_context(self._open(form)) for form in self._forms()}
+            self._bundles(files, progress)
+
+    def _forms(self) -> Iterator[Form]:
+        return (form for form in DERIVED if form in self._order.formats)
+
+    def _open(self, form: Form) -> IO[bytes]:
+        """Open a derived file, cut to what was durable at the last point."""
+        name = DERIVED[form]
+        descriptor = os.open(self._work / name, os.O_RDWR | os.O_CREAT, 0o640)
+        file = os.fdopen(descriptor, "r+b", buffering=1 << 20)
+        file.truncate(self._begun.sizes.get(name, 0))
+        file.seek(0, os.SEEK_END)
+        if form is Form.CSV and not file.tell():
+            file.write(CSV_HEADER)
+        return file
+
+    def _bundles(self, files: dict[Form, IO[bytes]], progress: Progress) -> None:
+        order, begun = self._order, self._begun
+        count, end = order.last - order.first + 1, order.last // WIDTH + 1
+        for bundle in range(begun.bundle, end):
+            leaves = self._bundle(tile_at(0, bundle, self._head.size))
+            start = bundle * WIDTH
+            for index in range(max(start, order.first), min(start + WIDTH, order.last + 1)):
+                self._record(leaves[index - start], files)
+            begun.bundle = bundle + 1
+            if (bundle + 1) % SAVED == 0 or begun.bundle == end:
+                self._save(files)
+            progress(min(begun.bundle * WIDTH, order.last + 1) - order.first, count)
+
+    def _bundle(self, tile: Tile) -> list[bytes]:
+        """Copy a bundle; return its records, each the one of the hash tile."""
+        hashes = self._archive.hashes(tile)
+        leaves: list[bytes] = []
+        for record in self._archive.entries(tile):
+            at = len(leaves) * HASH_BYTES
+            if leaf_hash(record.leaf) != hashes[at : at + HASH_BYTES]:
+                raise TamperedError(
+                    Fault.LEAF, "this is not the record that was signed",
+                    file=record.file, record=record.index, offset=record.offset,
+                )  # fmt: skip
+            leaves.append(record.leaf)
+        _write(self._work / tile.bundle, encode_bundle(leaves))
+        return leaves
+
+    def _record(self, stored: bytes, files: dict[Form, IO[bytes]]) -> None:
+        leaf = Leaf.parse(stored)
+        digest = base64.b64encode(leaf_hash(stored))
+        self._begun.tally.add(leaf)
+        if Form.JSONL in files:
+            files[Form.JSONL].write(json_line(stored, digest))
+        if Form.CSV in files:
+            files[Form.CSV].write(csv_line(leaf, digest))
+        if Form.OCSF in files:
+            files[Form.OCSF].write(ocsf_line(leaf, self._head.origin, digest.decode()))
+
+    def _save(self, files: dict[Form, IO[bytes]]) -> None:
+        for form, file in files.items():
+            file.flush()
+            os.fsync(file.fileno())
+            self._begun.sizes[DERIVED[form]] = file.tell()
+        self._begun.save()
+
+
+def _anchors(folder: Path) -> dict[int, bytes]:
+    """Return the notes of a folder by their size; nothing of them is checked."""
+    if not folder.is_dir():
+        return {}
+    return {
+        int(path.stem): path.read_bytes()
+        for path in folder.glob("*.note")
+        if path.stem.isdecimal()
+    }
+
+
+def _write_notes(
+    work: Path, head: Checkpoint, note: bytes, notes: dict[int, bytes]
+) -> tuple[int, ...]:
+    """Write the head and a choice of the anchors; return the sizes of these."""
+    _write(work / "checkpoint", notes.get(head.size, note))
+    sizes = contents.choose(sorted(notes), ANCHORS_MAX)
+    for size in sizes:
+        _write(work / "anchors" / f"{size}.note", notes[size])
+    return tuple(sizes)
+
+
+def _keys(log: Path) -> tuple[Verifier, ...]:
+    try:
+        return parse_keys((log / VERIFIER_KEY).read_text("utf-8"))
+    except (OSError, UnicodeDecodeError, FormatError) as exc:
+        raise ExportError(f"{log / VERIFIER_KEY}: {exc}") from exc
+
+
+def _write(path: Path, data: bytes) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(data)
+
+
+def _sync(folder: Path) -> None:
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _silent(done: int, count: int) -> None:
+    pass
