@@ -37,15 +37,15 @@ from appliance.gateway.running import Running
 from appliance.gateway.upkeep import Upkeep
 from appliance.identity.access import Authenticator
 from appliance.identity.directory import Directory, Service
-from appliance.identity.login import Client, Party
 from appliance.identity.events import Told
 from appliance.identity.follow import Tell
+from appliance.identity.login import Client, Party
 from appliance.identity.session import Sessions
-from appliance.rag.objects import Objects
 from appliance.ledger.admission import LifecycleError
+from appliance.rag.objects import Objects
 from appliance.settings import ConsoleSettings, GatewaySettings, read_secret
-
 from appliance.trail_settings import EventsSettings
+
 CONSOLE_CONNECTIONS = 16
 CONSOLE_PATIENCE = 3  # seconds for the recorder: a person waits for the page
 GATEWAY_CONNECTIONS = 8  # to PostgreSQL: a search holds one for some milliseconds

@@ -85,10 +85,10 @@ class Stack:
                     together.create_task(self.supervisor.start(gateway))
                 together.create_task(self.supervisor.start(programs.console(self.layout)))
                 together.create_task(self.supervisor.start(programs.worker(self.layout)))
-                together.create_task(self.supervisor.start(programs.front(self.layout)))
-        with self.board.phase("Documents : recherche par mots"):
                 together.create_task(self.supervisor.start(programs.events(self.layout)))
                 together.create_task(self.supervisor.start(programs.indexer(self.layout)))
+                together.create_task(self.supervisor.start(programs.front(self.layout)))
+        with self.board.phase("Documents : recherche par mots"):
             await asyncio.to_thread(self._import)
             await self._searchable()
         self.ready = True
@@ -208,12 +208,12 @@ class Stack:
         layout = self.layout
         write_settings(self.folder, "recorder", processes.recorder(layout))
         write_settings(self.folder, "engine", processes.engine(layout))
+        write_settings(self.folder, "indexer", processes.indexer(layout))
         write_settings(self.folder, "console", processes.console(layout))
         write_settings(self.folder, "worker", processes.worker(layout))
-        write_settings(self.folder, "identity", processes.identity(layout))
         write_settings(self.folder, "events", processes.events(layout))
         write_settings(self.folder, "reader", processes.reader(layout))
-        write_settings(self.folder, "indexer", processes.indexer(layout))
+        write_settings(self.folder, "identity", processes.identity(layout))
         write_settings(self.folder, "apply", processes.apply(layout))
         for name in layout.gateway_names:
             write_settings(self.folder, name, processes.gateway(layout, name))

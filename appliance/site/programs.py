@@ -108,12 +108,6 @@ def worker(layout: Layout) -> Program:
     return _own(layout, "worker", ["worker", "run"], _lives)
 
 
-def init_cluster(layout: Layout) -> Program:
-    """Return what makes the cluster of PostgreSQL, once."""
-    argv = postgres.initialise(layout.folder.postgres)
-    return Program("initdb", argv, _lives, {"LC_ALL": "C.UTF-8"}, postgres.system_user())
-
-
 def events(layout: Layout) -> Program:
     """Return what has Keycloak's events recorded."""
     return _own(layout, "events", ["identity", "events"], _lives)
@@ -122,6 +116,12 @@ def events(layout: Layout) -> Program:
 def indexer(layout: Layout) -> Program:
     """Return what keeps the searchable copy of the log."""
     return _own(layout, "indexer", ["audit", "index", "serve"], _lives)
+
+
+def init_cluster(layout: Layout) -> Program:
+    """Return what makes the cluster of PostgreSQL, once."""
+    argv = postgres.initialise(layout.folder.postgres)
+    return Program("initdb", argv, _lives, {"LC_ALL": "C.UTF-8"}, postgres.system_user())
 
 
 def database(layout: Layout) -> Program:
