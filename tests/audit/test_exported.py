@@ -15,7 +15,8 @@ from typing import Any
 import pytest
 
 from appliance.audit import contents
-from appliance.audit.event import FACTS, Event, Kind, fact
+from appliance.audit.completeness import Watch
+from appliance.audit.event import FACTS, Event, Kind, Leaf, fact
 from appliance.audit.exported import loaded, verifier, verifier_digest, verify
 from appliance.audit.key import Signer
 from appliance.audit.note import Note, Signature, sign
@@ -788,8 +789,77 @@ def test_what_an_honest_log_says_of_itself_is_remarked(tmp_path: Path) -> None:
     export = remade(tmp_path, logs.leaves(made), [3])
     code, facts = judged(export, tmp_path / "POLICY")
     assert (code, [one["remark"] for one in facts["remarks"]]) == (
-        4, ["W_CRASH", "W_DEGRADED", "W_LOSS"],
+        4, ["W_DEGRADED", "W_LOSS"],
     )  # fmt: skip
+    assert facts["crashes"] == 1  # said, and no remark: an honest log survives them
+    over = [
+        fact(Kind.AUDIT_DEGRADED, "recorder", "over-000000000002", disk="plenty"),
+        fact(Kind.AUDIT_DEGRADED, "recorder", "over-000000000004", disk="warn"),
+        fact(Kind.AUDIT_LOSS, "forwarder", "over-000000000003", count=0),
+    ]
+    assert code_of(remade(tmp_path / "over", logs.leaves(over), [3])) == (0, "")
+
+
+def test_findings_are_those_of_the_verification_of_a_whole_log(tmp_path: Path) -> None:
+    """The program is a second implementation: random histories give the same findings."""
+    rng = random.Random(3)  # noqa: S311 - the same histories each time
+    for number in range(12):
+        leaves = history(rng)
+        export = remade(tmp_path / str(number), leaves, [])
+        _, facts = judged(export, tmp_path / str(number) / "POLICY")
+        found = sorted(
+            (one["remark"], one["index"])
+            for one in facts["remarks"]
+            if one["remark"] in {"W_COUNTER", "W_GAP", "W_DEGRADED", "W_LOSS"}
+        )
+        watch = Watch()
+        wanted = [one for leaf in leaves for one in watch.step(Leaf.parse(leaf))]
+        assert found == sorted((str(one.remark), one.record) for one in wanted)
+        assert found or number
+
+
+def history(rng: random.Random) -> list[bytes]:
+    """Return requests, heartbeats that count them well or badly, stops, silences."""
+    leaves: list[bytes] = [logs.leaf(0, logs.budget())]
+    waiting: list[int] = []
+    at = served = begun = 0
+    while len(leaves) < 60:
+        index = len(leaves)
+        event: Event
+        match rng.randrange(8):
+            case 0 | 1 | 2:
+                begun += 1
+                waiting.append(begun)
+                event = logs.intent(begun)
+            case 3 | 4 if waiting:
+                served += 1
+                event = logs.completion(waiting.pop(rng.randrange(len(waiting))))
+            case 5:
+                event = fact(Kind.AUDIT_STOP, "recorder", f"stop-{index:016d}")
+            case _:
+                served += rng.random() < 0.1  # one that nobody recorded
+                event = fact(
+                    Kind.AUDIT_HEARTBEAT, "beats", f"beat-{index:016d}", every=60,
+                    size=index - rng.randrange(min(index, 4)), engine_0="extraits",
+                    requests_0=served, since_0=1 if rng.random() < 0.9 else 2,
+                )  # fmt: skip
+        at += rng.choice([1, 1, 50, 100, 200])
+        leaves.append(aged(logs.leaf(index, event), at))
+    return leaves
+
+
+def test_an_engine_that_served_more_than_was_recorded_is_remarked(tmp_path: Path) -> None:
+    def beat(number: int, size: int, requests: int) -> Event:
+        return fact(
+            Kind.AUDIT_HEARTBEAT, "beats", f"beat-{number:016d}", every=60, size=size,
+            engine_0="extraits", requests_0=requests, since_0=7,
+        )  # fmt: skip
+
+    said = [logs.budget(), beat(1, 1, 40), logs.intent(1), logs.completion(1)]
+    good = logs.leaves([*said, beat(2, 4, 41)])
+    assert code_of(remade(tmp_path / "good", good, [5])) == (0, "")
+    bad = logs.leaves([*said, beat(2, 4, 42)])  # one more than the log saw begin
+    assert code_of(remade(tmp_path / "bad", bad, [5])) == (4, "W_COUNTER")
 
 
 def test_records_that_were_asked_for_and_are_not_there(taken: Path) -> None:
