@@ -12,6 +12,7 @@ from psycopg_pool import AsyncConnectionPool
 
 from appliance.audit.client import RecorderClient, RefusedError, new_id
 from appliance.audit.event import FACTS, Kind, fact
+from appliance.audit.reading.client import ReaderClient
 from appliance.console.context import Console, Policies
 from appliance.console.credentials import Credentials, console_credentials
 from appliance.console.gateway import Gateway
@@ -184,6 +185,7 @@ async def _console_state(
         objects=Objects(settings.objects, credentials.objects),
         sessions=Sessions(pool, authenticator, party, credentials.session),
         watch=Watch(gateway, recorder),
+        reader=ReaderClient(settings.reader) if settings.reader else None,
         log_key=credentials.log_key,
         policies=site_policies,
     )

@@ -17,6 +17,7 @@ from fastapi.responses import HTMLResponse
 from psycopg import AsyncConnection
 
 from appliance.audit.client import RecorderClient
+from appliance.audit.reading.client import ReaderClient
 from appliance.console.gateway import Gateway
 from appliance.console.health import Watch
 from appliance.console.history import History, Words
@@ -89,6 +90,7 @@ class Console:
     objects: Objects
     sessions: Sessions
     watch: Watch
+    reader: ReaderClient | None  # of sealed contents
     log_key: str  # verifier key of the log
     policies: Policies
 

@@ -24,6 +24,8 @@ from appliance.identity.principal import StepUpError, UnauthenticatedError
 
 log = logging.getLogger(__name__)
 
+_REOPENED = frozenset({"question", "documents", "cles", "modeles", "contenus"})
+
 
 async def on_expected(request: Request, exc: Exception) -> Response:
     """Answer an expected failure."""
@@ -86,7 +88,7 @@ def _asking(request: Request) -> bool:
 def _origin_page(request: Request) -> str:
     """Return a page that can be opened again, for a form whose answer has no address."""
     first = request.url.path.split("/")[1]
-    return f"/{first}" if first in {"question", "documents", "cles", "modeles"} else "/"
+    return f"/{first}" if first in _REOPENED else "/"
 
 
 def welcome(request: Request, address: str) -> Response:

@@ -96,6 +96,10 @@ class Chunk(msgspec.Struct):
         return "".join(c.delta.content or "" for c in self.choices if c.delta)
 
 
+class _Approved(msgspec.Struct):
+    receipt: Receipt
+
+
 class _Refusal(msgspec.Struct):
     error: _Error
 
@@ -219,6 +223,24 @@ class Gateway:
             ) as response:
                 await _check(response)
         except (aiohttp.ClientError, TimeoutError) as exc:
+            raise GatewayError(explain("CM-NET-07")) from exc
+
+    async def approve_opening(self, token: str, record: int, reason: str) -> int:
+        """Have a person's word recorded that a content may be opened; return its leaf.
+
+        Raises:
+            GatewayError: Refused, or away.
+        """
+        assert self._http
+        try:
+            async with self._http.post(
+                f"{_HOST}/v1/content/approve",
+                data=msgspec.json.encode({"record": record, "reason": reason}),
+                headers=_headers(token),
+            ) as response:
+                await _check(response)
+                return msgspec.json.decode(await response.read(), type=_Approved).receipt.index
+        except (aiohttp.ClientError, TimeoutError, msgspec.DecodeError) as exc:
             raise GatewayError(explain("CM-NET-07")) from exc
 
     async def health(self) -> Health | None:

@@ -17,6 +17,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from appliance.console import failures
 from appliance.console.assets import STATIC
 from appliance.console.pages import (
+    contents,
     documents,
     journal,
     keys,
@@ -44,7 +45,7 @@ HEADERS = {
 FORM_BYTES = 1 << 20
 Lifespan = Callable[[FastAPI], AbstractAsyncContextManager[Mapping[str, Any]]]
 _FOREVER = "public, max-age=31536000, immutable"
-PAGES = (session, question, documents, keys, models, journal, receipt, visit)
+PAGES = (session, question, documents, keys, models, journal, contents, receipt, visit)
 
 
 def assemble(lifespan: Lifespan) -> "Guarded":

@@ -26,6 +26,7 @@ from psycopg_pool import AsyncConnectionPool
 from appliance.app import create_console, create_gateway
 from appliance.audit.client import RecorderClient
 from appliance.audit.key import verifier_key
+from appliance.audit.reading import serving
 from appliance.db.bootstrap import OWNER
 from appliance.db.pool import Pool
 from appliance.gateway.commands import configuration
@@ -37,6 +38,7 @@ from appliance.identity.principal import Scope
 from appliance.identity.session import Session, Sessions
 from appliance.settings import ConsoleSettings, RealmSettings, load
 from tests.gateway.engine import Engine
+from tests.gateway.reading import reader_settings
 from tests.gateway.stand import Realm, Site, make_site
 from tests.rag.library import Book, declare, put
 from tests.recording import ORIGIN, SEED
@@ -50,8 +52,12 @@ ROLES: dict[str, list[Scope]] = {
         Scope.KEYS_OWN, Scope.RECORDS_OWN, Scope.REVIEW,
     ],
     "exploitant": [Scope.HEALTH, Scope.MODELS, Scope.COLLECTIONS, Scope.STOP],
-    "auditeur": [Scope.RECORDS_ALL, Scope.EXPORT, Scope.VERIFY],
-    "rssi": [Scope.POLICY, Scope.STOP, Scope.START_APPROVE, Scope.RECORDS_ALL],
+    "auditeur": [
+        Scope.RECORDS_ALL, Scope.EXPORT, Scope.VERIFY, Scope.CONTENT_APPROVE,
+    ],
+    "rssi": [
+        Scope.POLICY, Scope.STOP, Scope.START_APPROVE, Scope.RECORDS_ALL, Scope.CONTENT_APPROVE,
+    ],
 }  # fmt: skip
 MODELS = {"chat": Model("chat", 3, extractive=True), "vecteurs": Model("embed", 3)}
 LEAVE = (
@@ -108,6 +114,7 @@ class Stand:
     settings: ConsoleSettings
     servers: list[uvicorn.Server] = field(default_factory=list)
     tasks: list["asyncio.Task[None]"] = field(default_factory=list)
+    told: list[asyncio.Event] = field(default_factory=list)
 
     @property
     def worker(self) -> str:
@@ -181,6 +188,20 @@ class Stand:
 
         return self.loop.run(work())
 
+    def open_contents(self) -> None:
+        """Run the reader of sealed contents."""
+        told, settings = asyncio.Event(), reader_settings(self.site)
+
+        async def start() -> None:
+            task = asyncio.ensure_future(serving.serve(settings, told))
+            while not settings.socket.exists():
+                await asyncio.sleep(0.01)
+                assert not task.done(), task.exception()
+            self.tasks.append(task)
+            self.told.append(told)
+
+        self.loop.run(start())
+
     def serve(self, config: uvicorn.Config, sockets: Sequence[socket.socket] = ()) -> None:
         server = uvicorn.Server(config)
 
@@ -198,6 +219,8 @@ class Stand:
         async def stop() -> None:
             for server in self.servers:
                 server.should_exit = True
+            for told in self.told:
+                told.set()
             await asyncio.gather(*self.tasks, return_exceptions=True)
             await self.engine.stop()
 
@@ -229,7 +252,8 @@ def make_stand(folder: Path, realm: Realm, owner: str) -> Stand:
     engine = Engine(site.engine)
     loop.run(engine.start())
     stand = Stand(site, realm, engine, origin, owner, loop, settings)
-    wanted = site.settings()
+    stand.open_contents()
+    wanted = site.settings(reader_key=f'"{folder}/reader.pub"')
     stand.serve(configuration(create_gateway(wanted), wanted.socket))
     console = uvicorn.Config(create_console(settings), lifespan="on", log_config=None)
     stand.serve(console, [listening])
@@ -256,6 +280,7 @@ def _settings(site: Site, origin: str, owner: str) -> Path:
         f'recorder = "{site.log.socket}"\npolicy = "{folder}/policy.json"\n'
         f'client_secret = "{folder}/client-secret"\nsession_key = "{folder}/session-key"\n'
         f'site_secret = "{folder}/site-secret"\nhistory_key = "{folder}/history-key"\n'
+        f'reader = "{folder}/reader.sock"\n'
         f'objects = "{folder}/objects"\nobject_key = "{folder}/object-key"\n'
         f'log_key = "{folder}/verifier-key"\n'
         f'[realm]\nissuer = "{site.realm.issuer}"\nbackchannel = "{site.realm.issuer}"\n'

@@ -26,8 +26,12 @@ def entries(*roles: str) -> list[str]:
             "/question",
         ),
         (["exploitant"], ["Documents", "Modèles et santé", "Vérifier un reçu"], "/modeles"),
-        (["auditeur"], ["Journal", "Vérifier un reçu"], "/journal"),
-        (["rssi"], ["Modèles et santé", "Journal", "Vérifier un reçu"], "/journal"),
+        (["auditeur"], ["Journal", "Contenus scellés", "Vérifier un reçu"], "/journal"),
+        (
+            ["rssi"],
+            ["Modèles et santé", "Journal", "Contenus scellés", "Vérifier un reçu"],
+            "/journal",
+            ),
         (["administrateur"], ["Vérifier un reçu"], "/recu"),
         (
             ["utilisateur", "exploitant"],

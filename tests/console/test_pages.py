@@ -64,6 +64,8 @@ def tour(stand: Stand) -> Tour:
         "accès refusé": ("clara", "/modeles"),
         "modèles": ("operator", "/modeles"),
         "journal": ("auditor", "/journal"),
+        "contenus scellés": ("auditor", "/contenus"),
+        "contenu scellé": ("auditor", f"/contenus/{record}"),
     }
     return Tour(cookies, pages)
 
@@ -71,7 +73,7 @@ def tour(stand: Stand) -> Tour:
 NAMES = [
     "connexion", "question vide", "question", "sans réponse", "question refusée", "visite",
     "documents", "source", "supprimer", "clés", "mes enregistrements", "enregistrement", "reçu",
-    "historique", "accès refusé", "modèles", "journal",
+    "historique", "accès refusé", "modèles", "journal", "contenus scellés", "contenu scellé",
 ]  # fmt: skip
 
 

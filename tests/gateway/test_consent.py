@@ -18,9 +18,9 @@ from appliance.audit.reading import serving
 from appliance.audit.reading.client import ReaderClient, ReaderError
 from appliance.audit.reading.reader import fingerprint
 from appliance.identity.principal import Scope
-from appliance.trail_settings import ReaderSettings
 from tests import recording
 from tests.gateway.engine import engine
+from tests.gateway.reading import reader_settings
 from tests.gateway.stand import POLICY, Client, Site, eventually, gateway, kinds, records
 
 SECRET = "Le code du coffre est quatre-vingt-sept."
@@ -28,26 +28,10 @@ AUDITOR: dict[str, Any] = {"roles": ["auditeur"], "groups": [], "acr": "2"}
 RSSI: dict[str, Any] = {"roles": ["rssi"], "groups": [], "acr": "2"}
 
 
-def settings(site: Site, **changes: Any) -> ReaderSettings:
-    folder = site.folder
-    wrapping = folder / "reader-key"
-    if not wrapping.exists():
-        wrapping.write_bytes(os.urandom(32))
-    (folder / "months").mkdir(exist_ok=True)
-    values: dict[str, Any] = {
-        "socket": folder / "reader.sock", "clients": {os.getuid()}, "gateways": {os.getuid()},
-        "recorder": site.log.socket, "policy": folder / "policy.json",
-        "database": make_conninfo(site.database, user="casemate_opener"),
-        "keys": folder / "months", "wrapping_key": wrapping,
-        "public_key": folder / "reader.pub",
-    }  # fmt: skip
-    return ReaderSettings(**(values | changes))
-
-
 @asynccontextmanager
 async def reader(site: Site, **changes: Any) -> AsyncIterator[ReaderClient]:
     """Run the reader in this loop."""
-    wanted, told = settings(site, **changes), asyncio.Event()
+    wanted, told = reader_settings(site, **changes), asyncio.Event()
     task = asyncio.create_task(serving.serve(wanted, told))
     while not wanted.socket.exists():
         await asyncio.sleep(0.02)
