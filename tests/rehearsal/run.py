@@ -84,7 +84,7 @@ UNWATCHED = {"bare system", "bundle", "media", "boot"}  # there is no machine ye
 UNITS = (
     "casemate-recorder", "casemate-gateway@0", "casemate-console", "casemate-worker",
     "casemate-engine", "casemate-vllm@embed", "casemate-vllm@chat", "casemate-keycloak",
-    "casemate-events", "casemate-indexer",
+    "casemate-events", "casemate-indexer", "casemate-heartbeat",
     "casemate-reader",
 )  # fmt: skip
 

@@ -51,7 +51,7 @@ GATEWAY, CONSOLE, WORKER = "casemate-gateway", "casemate-console", "casemate-wor
 SOCKETS: dict[str, set[str]] = {
     "/run/casemate/recorder/socket": {
         "casemate-recorder", GATEWAY, CONSOLE, WORKER, "casemate-access", "casemate-reader",
-        "casemate-events", "casemate-indexer",
+        "casemate-events", "casemate-indexer", "casemate-heartbeat",
     },
     "/run/casemate/gateway/0.socket": {GATEWAY, "haproxy", CONSOLE, WORKER},
     "/run/casemate/gateway/1.socket": {GATEWAY, "haproxy", CONSOLE, WORKER},

@@ -327,7 +327,7 @@ def test_the_table_of_sockets_is_what_the_groups_of_the_units_give() -> None:
 def test_each_process_is_one_role_of_the_database_and_keycloak_none_by_the_socket() -> None:
     found = secrets.peers(secrets.PEERS.read_text("utf-8"))
     assert found["keycloak"] == set()
-    for name in ("gateway", "console", "worker"):
+    for name in ("gateway", "console", "worker", "indexer"):
         assert found[f"casemate_{name}"] - {"root"} == {f"casemate-{name}"}
         assert [role for role, some in found.items() if f"casemate-{name}" in some] == [
             f"casemate_{name}"
