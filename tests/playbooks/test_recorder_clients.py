@@ -42,6 +42,7 @@ WRITERS = {
     "site/rack/uses.py": {"rack"},
 }
 TRAIL = {  # of the domain of the log itself: processes beside the recorder
+    "audit/heartbeat_commands.py": {"heartbeat"},
     "audit/reading/reader.py": {"reader"},
     "audit/reading/serving.py": {"reader"},
 }
@@ -104,6 +105,7 @@ def test_the_console_reads_leaves_and_keys_of_content_and_root_leaves() -> None:
         "console": {READ, SEALED},
         "reader": {READ, SEALED},
         "events": set(),
+        "heartbeat": set(),
         "indexer": {READ},
         "worker": set(),
         "rack": {READ},  # receipts; it reads the files anyway

@@ -41,6 +41,7 @@ UNITS = {
     "casemate-reader": "casemate-reader",
     "casemate-indexer": "casemate-indexer",
     "casemate-events": "casemate-events",
+    "casemate-heartbeat": "casemate-heartbeat",
     "casemate-parser": "casemate-parser@", "casemate-keycloak": "casemate-keycloak",
     "casemate-engine": "casemate-engine", "casemate-vllm": "casemate-vllm@embed",
     "haproxy": "haproxy", "postgres": "postgresql@17-main",
@@ -58,9 +59,9 @@ SOCKETS: dict[str, set[str]] = {
     "/run/casemate/front/socket": {"haproxy", CONSOLE, WORKER},
     "/run/casemate/reader/socket": {"casemate-reader", CONSOLE},
     "/run/casemate/console/socket": {CONSOLE, "haproxy"},
-    "/run/casemate/engine/socket": {"casemate-engine", GATEWAY},
-    "/run/casemate/vllm-embed/socket": {"casemate-vllm", GATEWAY},
-    "/run/casemate/vllm-chat/socket": {"casemate-vllm", GATEWAY},
+    "/run/casemate/engine/socket": {"casemate-engine", GATEWAY, "casemate-heartbeat"},
+    "/run/casemate/vllm-embed/socket": {"casemate-vllm", GATEWAY, "casemate-heartbeat"},
+    "/run/casemate/vllm-chat/socket": {"casemate-vllm", GATEWAY, "casemate-heartbeat"},
     "/run/casemate/parser/socket": {"casemate-parser", WORKER},
 }
 # fmt: on
