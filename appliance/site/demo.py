@@ -87,6 +87,7 @@ class Stack:
                 together.create_task(self.supervisor.start(programs.worker(self.layout)))
                 together.create_task(self.supervisor.start(programs.events(self.layout)))
                 together.create_task(self.supervisor.start(programs.indexer(self.layout)))
+                together.create_task(self.supervisor.start(programs.heartbeat(self.layout)))
                 together.create_task(self.supervisor.start(programs.front(self.layout)))
         with self.board.phase("Documents : recherche par mots"):
             await asyncio.to_thread(self._import)
@@ -212,6 +213,7 @@ class Stack:
         write_settings(self.folder, "console", processes.console(layout))
         write_settings(self.folder, "worker", processes.worker(layout))
         write_settings(self.folder, "events", processes.events(layout))
+        write_settings(self.folder, "heartbeat", processes.heartbeat(layout))
         write_settings(self.folder, "reader", processes.reader(layout))
         write_settings(self.folder, "identity", processes.identity(layout))
         write_settings(self.folder, "apply", processes.apply(layout))

@@ -176,6 +176,15 @@ def events(layout: Layout) -> Settings:
     }
 
 
+def heartbeat(layout: Layout) -> Settings:
+    """Return the settings of what records the counts of others."""
+    folder = layout.folder
+    engines = {EXTRACTIVE: folder.socket("engine")}
+    if layout.model:
+        engines[layout.model] = folder.socket("vllm")
+    return {"recorder": folder.socket("recorder"), "engines": engines}
+
+
 def apply(layout: Layout) -> Settings:
     """Return the settings of `casemate site apply`."""
     folder = layout.folder

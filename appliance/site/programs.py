@@ -113,6 +113,11 @@ def events(layout: Layout) -> Program:
     return _own(layout, "events", ["identity", "events"], _lives)
 
 
+def heartbeat(layout: Layout) -> Program:
+    """Return what records the counts of others."""
+    return _own(layout, "heartbeat", ["audit", "heartbeat", "--forever"], _lives)
+
+
 def indexer(layout: Layout) -> Program:
     """Return what keeps the searchable copy of the log."""
     return _own(layout, "indexer", ["audit", "index", "serve"], _lives)

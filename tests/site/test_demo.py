@@ -58,6 +58,7 @@ def test_who_drives_a_stack_reads_where_it_is_and_what_runs(tmp_path: Path) -> N
         "worker",
         "events",
         "indexer",
+        "heartbeat",
         "engine",
         "gateway-0",
         "gateway-1",

@@ -19,7 +19,12 @@ from appliance.settings import (
 from appliance.site import processes
 from appliance.site.folder import choose_ports, prepare, write_settings
 from appliance.site.processes import Layout, Settings, chosen_model
-from appliance.trail_settings import EventsSettings, IndexerSettings, ReaderSettings
+from appliance.trail_settings import (
+    EventsSettings,
+    HeartbeatSettings,
+    IndexerSettings,
+    ReaderSettings,
+)
 
 
 @pytest.fixture
@@ -40,6 +45,7 @@ def layout(tmp_path: Path) -> Layout:
         pytest.param(processes.console, ConsoleSettings, id="console"),
         pytest.param(processes.worker, WorkerSettings, id="worker"),
         pytest.param(processes.events, EventsSettings, id="events"),
+        pytest.param(processes.heartbeat, HeartbeatSettings, id="heartbeat"),
         pytest.param(processes.indexer, IndexerSettings, id="indexer"),
         pytest.param(processes.reader, ReaderSettings, id="reader"),
         pytest.param(processes.identity, ProvisionSettings, id="identity"),

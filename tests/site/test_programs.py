@@ -72,7 +72,7 @@ def test_a_socket_that_takes_connections_is_ready(tmp_path: Path) -> None:
 
 
 def test_our_processes_read_their_own_settings_file(layout: Layout) -> None:
-    for name in ("recorder", "engine", "console", "worker", "events", "indexer"):
+    for name in ("recorder", "engine", "console", "worker", "events", "indexer", "heartbeat"):
         argv = getattr(programs, name)(layout).argv
         assert argv[-2:] == ["--settings", str(layout.folder.toml(name))]
     assert programs.gateway(layout, "gateway-1").argv[-1].endswith("/gateway-1.toml")
@@ -84,6 +84,7 @@ def test_no_command_line_holds_a_secret(layout: Layout) -> None:
         programs.worker(layout), programs.gateway(layout, "gateway-0"), programs.front(layout),
         programs.events(layout),
         programs.indexer(layout),
+        programs.heartbeat(layout),
         programs.database(layout), programs.identity(layout, Path("/opt/keycloak")),
         programs.chat(layout, Path("/v/bin/python"), Path("/models/m")),
     ]  # fmt: skip
