@@ -16,8 +16,7 @@ import aiohttp
 import pytest
 from keycloak.exceptions import KeycloakError
 
-from appliance.audit.client import RecorderClient
-from appliance.audit.event import Fact, Leaf
+from appliance.audit.event import Fact
 from appliance.errors import FormatError
 from appliance.identity.bearer import Account
 from appliance.identity.events import DEGRADED, PAGE, RESTORED, Place, Row, Told
@@ -28,6 +27,7 @@ from appliance.identity.provision import connect
 from appliance.settings import RecorderSettings
 from tests.identity_server import PASSWORD, SECRETS, Site
 from tests.recording import running
+from tests.trail import facts_of
 
 CASEMATE = Path(sys.executable).with_name("casemate")
 OURS = ("casemate-events", SECRETS["events"])
@@ -84,17 +84,7 @@ def command(
 
 def facts(settings: RecorderSettings) -> list[Fact]:
     """Return the facts of the log, as its recorder gives them."""
-
-    async def read() -> list[bytes]:
-        client = RecorderClient(settings.socket, "test")
-        await client.connect()
-        try:
-            return await client.read(0, 100_000)
-        finally:
-            await client.close()
-
-    events = [Leaf.parse(one).event for one in asyncio.run(read())]
-    return [event for event in events if isinstance(event, Fact)]
+    return facts_of(settings.socket)
 
 
 def wait_for(settings: RecorderSettings, kind: str, **fields: Any) -> Fact:

@@ -6,10 +6,13 @@ from pathlib import Path
 
 import pytest
 
+from appliance.audit.event import Kind
 from appliance.errors import FormatError
 from appliance.install.playbook import Controller, Event, command, environment, run
 from appliance.install.verbs import controller_of
+from appliance.settings import RecorderSettings
 from tests.install.stage import RELEASE, Stage, task
+from tests.trail import facts_of
 
 
 def controller(stage: Stage, *inherited: int) -> Controller:
@@ -171,4 +174,50 @@ def test_the_plugin_ends_the_run_when_the_installer_is_gone(tmp_path: Path) -> N
 
 
 def test_the_plugin_is_silent_when_nobody_asked() -> None:
-    assert drive("").stderr.count(b"Bad file descriptor") == 1, "only this driver calls it then"
+    done = drive("")
+    assert (done.returncode, done.stdout, done.stderr) == (0, b"", b"")
+
+
+PLAY = """
+- name: A change
+  hosts: localhost
+  gather_facts: false
+  tasks:
+    - name: Write a file
+      ansible.builtin.copy: {content: "x", dest: "%s", mode: "0600"}
+"""
+
+
+def ansible(tmp_path: Path, recorder: Path, *words: str) -> None:
+    """Run a real playbook, with the configuration of the release and the real program."""
+    casemate = Path(sys.executable).with_name("casemate")
+    told = f'exec {casemate} "$@" --recorder {recorder} --waiting {tmp_path / "waiting"}'
+    (program := tmp_path / "casemate").write_text(f"#!/bin/sh\n{told}\n")
+    program.chmod(0o700)
+    (tmp_path / "waiting").mkdir(exist_ok=True)
+    (play := tmp_path / "change.yml").write_text(PLAY % (tmp_path / "changed"))
+    playbooks = PLUGIN.parents[2]
+    argv = [str(casemate.with_name("ansible-playbook")), "-i", "localhost,", "-c", "local"]
+    environ = {
+        "PATH": os.environ["PATH"], "HOME": str(tmp_path), "LC_ALL": "C.UTF-8",
+        "ANSIBLE_CONFIG": str(playbooks / "ansible.cfg"), "CASEMATE_PROGRAM": str(program),
+        "ANSIBLE_PYTHON_INTERPRETER": sys.executable,
+    }  # fmt: skip
+    done = subprocess.run(
+        [*argv, *words, str(play)], env=environ, cwd=playbooks, capture_output=True, text=True,
+        timeout=120, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+@pytest.mark.usefixtures("recorder")
+def test_a_run_that_changed_something_is_in_the_log_once(
+    tmp_path: Path, recorder_settings: RecorderSettings
+) -> None:
+    ansible(tmp_path, recorder_settings.socket, "--check")
+    ansible(tmp_path, recorder_settings.socket)  # this one changes
+    ansible(tmp_path, recorder_settings.socket)  # and this one finds nothing to change
+    (change,) = facts_of(recorder_settings.socket, Kind.CONFIG_CHANGE)
+    said = change.data
+    assert (said["name"], said["source"], said["changed"]) == ("change.yml", "playbook", 1)
+    assert change.actor.startswith("local:")

@@ -49,13 +49,14 @@ def test_everybody_is_asked_for_a_code_but_root_and_the_sealed_account() -> None
 
 
 def test_a_session_that_is_not_recorded_does_not_open() -> None:
-    for template in ("casemate-record.j2", "casemate-record-sudo.j2"):
-        skip, hook = written(template)
-        assert skip.startswith("session [success=1 default=ignore] pam_succeed_if.so quiet ")
-        assert hook == (
-            "session required pam_exec.so quiet seteuid type=open_session "
-            "/opt/casemate/bin/casemate access record"
-        )
+    required = (
+        "session required pam_exec.so quiet seteuid type=open_session "
+        "/opt/casemate/bin/casemate access record"
+    )
+    skip, hook = written("casemate-record.j2")
+    assert skip.startswith("session [success=1 default=ignore] pam_succeed_if.so quiet ")
+    assert hook == required
+    assert written("casemate-record-sudo.j2") == [required], "sudo is nobody's without a record"
 
 
 def test_sudo_lets_each_do_what_they_may_and_never_without_proof() -> None:
@@ -113,9 +114,16 @@ def test_the_role_takes_the_keys_that_the_answers_take(key: str, taken: bool) ->
     assert (re.match(pattern, key) is not None) is taken
 
 
-def test_the_unit_that_tells_the_recorder_has_no_network_and_no_capability() -> None:
-    lines = written("casemate-access.service.j2")
+@pytest.mark.parametrize("unit", ["casemate-access.service.j2", "casemate-boot.service.j2"])
+def test_a_unit_that_tells_the_recorder_has_no_network_and_no_capability(unit: str) -> None:
+    lines = written(unit)
     for line in ("PrivateNetwork=yes", "CapabilityBoundingSet=", "ProtectSystem=strict"):
         assert line in lines
     assert not [line for line in lines if line.startswith("PrivateUsers=")]
+
+
+def test_a_start_of_the_machine_is_told_by_its_id_and_what_waits_twice_a_minute() -> None:
+    lines = written("casemate-boot.service.j2")
+    assert "ExecStart=/opt/casemate/bin/casemate access boot %b" in lines
+    assert "WantedBy=multi-user.target" in lines
     assert "OnCalendar=*-*-* *:*:00,30" in written("casemate-access.timer.j2")

@@ -92,7 +92,7 @@ def logins(box: Machine) -> list[dict[str, Any]]:
         "/opt/casemate/current/appliance/bin/python", "-c", READ,
     )  # fmt: skip
     events = [json.loads(line)["event"] for line in done.stdout.splitlines()]
-    return [event for event in events if event["type"] == "casemate.auth.login.v1"]
+    return [event for event in events if event["type"] == "casemate.admin.access.v1"]
 
 
 def need(*, true: bool, said: str) -> None:

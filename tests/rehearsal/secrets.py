@@ -51,7 +51,8 @@ GATEWAY, CONSOLE, WORKER = "casemate-gateway", "casemate-console", "casemate-wor
 # fmt: off
 SOCKETS: dict[str, set[str]] = {
     "/run/casemate/recorder/socket": {
-        "casemate-recorder", GATEWAY, CONSOLE, WORKER, "casemate-access", "casemate-reader",
+        "casemate-recorder", GATEWAY, CONSOLE, WORKER, "casemate-access", "casemate-boot",
+        "casemate-reader",
         "casemate-events", "casemate-indexer", "casemate-heartbeat",
     },
     "/run/casemate/gateway/0.socket": {GATEWAY, "haproxy", CONSOLE, WORKER},

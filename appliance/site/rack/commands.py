@@ -1,6 +1,7 @@
 """Command line of people at the rack: `casemate access enrol|seal|status`, as root.
 
-`record` is run by PAM and `flush` by a timer; both are silent. Secrets are shown to the person
+`record` is run by PAM, `flush` by a timer, `boot` by a unit and `changed` by the playbooks;
+they are silent. Secrets are shown to the person
 they belong to and kept nowhere else: `enrol` and `seal` want a terminal.
 """
 
@@ -131,6 +132,31 @@ def record(recorder: Recorder = RECORDER, waiting: Waiting = WAITING) -> None:
         log.exception("a session could not be recorded")
         # The last resort opens in any case: the system's own audit has it too.
         raise typer.Exit(0 if uses.is_break_glass(event) else 1) from None
+
+
+@access.command("boot", hidden=True)
+def boot(
+    boot_id: Annotated[str, typer.Argument(metavar="BOOT", help="Id of this boot.")],
+    recorder: Recorder = RECORDER,
+    waiting: Waiting = WAITING,
+) -> None:
+    """Record that the machine was started; run by a unit. Again, it changes nothing."""
+    event = uses.booted(boot_id, os.uname().release)
+    uses.record(event, waiting, recorder, time.time_ns())
+
+
+@access.command("changed", hidden=True)
+def changed(
+    playbook: Annotated[str, typer.Argument(help="Name of its file.")],
+    totals: Annotated[str, typer.Argument(help="ok=1,changed=2,failures=0,unreachable=0")],
+    recorder: Recorder = RECORDER,
+    waiting: Waiting = WAITING,
+) -> None:
+    """Record that a run of a playbook changed something; run at its end."""
+    pairs = (one.partition("=") for one in totals.split(","))
+    counts = {name: int(count) for name, _, count in pairs}
+    event = uses.ran(operator.here(), playbook, **counts)
+    uses.record(event, waiting, recorder, time.time_ns())
 
 
 @access.command("flush", hidden=True)

@@ -1,8 +1,10 @@
-"""What is recorded of people at the rack: each login, each use of the sealed account.
+"""What is recorded of the rack: who comes in, who becomes root, starts, runs that changed.
 
-PAM runs `casemate access record` when a session opens (pam_exec(8)). An event is first kept in
-a folder, durable, then told to the recorder and removed: a recorder that is away loses none,
-and the id makes a second telling harmless. What waits is told at the next use, or by a timer.
+PAM runs `casemate access record` when a session opens (pam_exec(8)), a unit `access boot` once
+after a start of the machine, the playbooks `access changed` at the end of a run. An event is
+first kept in a folder, durable, then told to the recorder and removed: a recorder that is away
+loses none, and the id makes a second telling harmless. What waits is told at the next use, or
+by a timer.
 """
 
 import asyncio
@@ -13,7 +15,7 @@ from pathlib import Path
 import msgspec
 
 from appliance.audit.client import RecorderClient, RecorderError, RefusedError, new_id
-from appliance.audit.event import FACTS, Event, Fact, Kind, encode, fact, parse
+from appliance.audit.event import FACTS, Event, Fact, Kind, encode, fact, is_id, parse
 from appliance.errors import FormatError
 from appliance.site.credentials import write_whole
 
@@ -23,7 +25,9 @@ WAITING = Path("/var/lib/casemate/access")
 USED = "used"  # file: the seal of the sealed account is broken
 NAME = "rack"  # under which the recorder knows this client
 PATIENCE = 3.0  # seconds that a login waits for the recorder
-BEHIND = {"sudo", "sudo-i", "su", "su-l"}  # their user is the one that somebody becomes
+BEHIND = {  # their user is the one that somebody becomes
+    "sudo": "sudo", "sudo-i": "sudo", "su": "switch", "su-l": "switch",
+}  # fmt: skip
 TEXT = 200  # characters of a field, as events have them
 
 
@@ -34,14 +38,45 @@ def opened(session: Mapping[str, str]) -> Fact:
     person = session.get("PAM_RUSER", "") if service in BEHIND else user
     said = {
         "way": "break-glass" if BREAK_GLASS in {person, user} else "rack",
+        "action": BEHIND.get(service, "login"),
         "service": service,
         "user": user,
         "terminal": session.get("PAM_TTY", ""),
         "from": session.get("PAM_RHOST", ""),
     }
     shown: dict[str, str | int] = {name: text[:TEXT] for name, text in said.items() if text}
-    login = FACTS[Kind.AUTH_LOGIN]
-    return login(actor=f"local:{person}"[:TEXT], id=new_id(), data=shown)
+    access = FACTS[Kind.ADMIN_ACCESS]
+    return access(actor=f"local:{person}"[:TEXT], id=new_id(), data=shown)
+
+
+def booted(boot: str, kernel: str) -> Fact:
+    """Return what is recorded of a start of the machine; the same event each time.
+
+    Args:
+        boot: Id of the boot, which also stands in each leaf since then.
+        kernel: Its release.
+
+    Raises:
+        FormatError: It is no id of a boot.
+    """
+    event_id = f"boot-{boot}"
+    if not is_id(event_id):
+        raise FormatError(f"{boot}: no id of a boot")
+    return fact(Kind.SERVICE_BOOT, "local:machine", event_id, boot=boot, kernel=kernel[:TEXT])
+
+
+def ran(operator: str, playbook: str, **totals: int) -> Fact:
+    """Return what is recorded of a run of a playbook that changed something.
+
+    Args:
+        operator: Who ran it.
+        playbook: Name of its file.
+        totals: `ok`, `changed`, `failures`, `unreachable`: tasks.
+    """
+    return FACTS[Kind.CONFIG_CHANGE](
+        actor=f"local:{operator}"[:TEXT], id=new_id(),
+        data={"source": "playbook", "name": playbook[:TEXT], **totals},
+    )  # fmt: skip
 
 
 def changed(operator: str, login: str, action: str) -> Fact:

@@ -7,10 +7,13 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
+from appliance.audit.event import Kind
+from appliance.settings import RecorderSettings
 from appliance.site.rack import commands, people, uses
 from appliance.site.rack.commands import access
 from appliance.site.rack.oath import STEP, code, logins
 from appliance.site.rack.uses import BREAK_GLASS
+from tests.trail import facts_of
 
 ROOT = Path(__file__).parents[3]
 SECRET = bytes(range(20))
@@ -166,3 +169,16 @@ def test_what_the_playbooks_remove_is_said_once(rack: Path) -> None:
     words = ["forget", "anne", "boris", "--factors", str(rack / "factors")]
     assert CliRunner().invoke(access, words).output == "changed\n"
     assert CliRunner().invoke(access, words).output == ""
+
+
+@pytest.mark.usefixtures("recorder")
+def test_what_the_units_and_the_playbooks_tell_is_in_the_log(
+    tmp_path: Path, recorder_settings: RecorderSettings
+) -> None:
+    places = ["--recorder", str(recorder_settings.socket), "--waiting", str(tmp_path)]
+    totals = "ok=4,changed=2,failures=0,unreachable=0"
+    for words in (["boot", "0123456789abcdef" * 2], ["changed", "site.yml", totals]):
+        assert CliRunner().invoke(access, [*words, *places]).exit_code == 0
+    boot, change = facts_of(recorder_settings.socket, Kind.SERVICE_BOOT, Kind.CONFIG_CHANGE)
+    assert boot.id == f"boot-{'0123456789abcdef' * 2}"
+    assert change.data["changed"] == 2

@@ -1,23 +1,23 @@
-import asyncio
-import json
 from pathlib import Path
-from typing import Any
 
 import pytest
 
-from appliance.audit.client import RecorderClient
 from appliance.audit.event import Fact, Kind, parse
+from appliance.errors import FormatError
 from appliance.settings import RecorderSettings
 from appliance.site.rack import uses
 from appliance.site.rack.uses import (
     BREAK_GLASS,
     USED,
+    booted,
     changed,
     flush,
     is_break_glass,
     opened,
+    ran,
     record,
 )
+from tests.trail import facts_of
 
 LOGIN = {
     "PAM_TYPE": "open_session",
@@ -40,33 +40,33 @@ def waiting(folder: Path) -> list[Fact]:
     return [event for event in found if isinstance(event, Fact)]
 
 
-def logins(settings: RecorderSettings) -> list[dict[str, Any]]:
-    """Return the logins in the log, in its order."""
-
-    async def read() -> list[bytes]:
-        reader = RecorderClient(settings.socket, "test-reader")
-        await reader.connect()
-        try:
-            return await reader.read(0, 1_000)
-        finally:
-            await reader.close()
-
-    events = [json.loads(leaf)["event"] for leaf in asyncio.run(read())]
-    return [event for event in events if event["type"] == str(Kind.AUTH_LOGIN)]
+def logins(settings: RecorderSettings) -> list[Fact]:
+    """Return the uses of the rack in the log, in its order."""
+    return facts_of(settings.socket, Kind.ADMIN_ACCESS)
 
 
 def test_a_login_names_the_person_the_service_and_the_terminal() -> None:
     event = opened(LOGIN)
-    assert (event.kind, event.actor) == (Kind.AUTH_LOGIN, "local:anne")
+    assert (event.kind, event.actor) == (Kind.ADMIN_ACCESS, "local:anne")
     assert event.data == {
-        "way": "rack", "service": "login", "user": "anne", "terminal": "/dev/tty1",
+        "way": "rack", "action": "login", "service": "login", "user": "anne",
+        "terminal": "/dev/tty1",
     }  # fmt: skip
 
 
 def test_behind_sudo_the_person_is_who_asked_not_who_they_become() -> None:
     event = opened(SUDO)
     assert (event.actor, event.data["user"]) == (f"local:{BREAK_GLASS}", "root")
+    assert event.data["action"] == "sudo"
     assert is_break_glass(event)
+
+
+def test_a_named_person_behind_sudo_is_recorded_too() -> None:
+    event = opened({**SUDO, "PAM_RUSER": "anne"})
+    assert (event.actor, event.data["action"], event.data["way"]) == (
+        "local:anne", "sudo", "rack",
+    )  # fmt: skip
+    assert not is_break_glass(event)
 
 
 def test_whoever_becomes_the_sealed_account_breaks_its_seal() -> None:
@@ -110,8 +110,8 @@ def test_what_waited_is_in_the_log_once_the_recorder_is_back(
     assert record(opened(LOGIN), tmp_path, recorder_settings.socket, 2)
     assert waiting(tmp_path) == []
     said = logins(recorder_settings)
-    assert [event["actor"] for event in said] == [f"local:{BREAK_GLASS}", "local:anne"]
-    assert said[0]["id"] == kept[0].id
+    assert [event.actor for event in said] == [f"local:{BREAK_GLASS}", "local:anne"]
+    assert said[0].id == kept[0].id
 
 
 @pytest.mark.usefixtures("recorder")
@@ -144,3 +144,27 @@ def test_a_damaged_record_stops_no_other_and_is_kept_to_be_seen(tmp_path: Path) 
     record(opened(LOGIN), tmp_path, tmp_path / "absent", 2)
     assert [event.actor for event in waiting(tmp_path)] == ["local:anne"]
     assert (tmp_path / "1.damaged").exists()
+
+
+BOOT = "f7b2ee82cb3a4e2ab038cd8df3ecb77d"
+
+
+@pytest.mark.usefixtures("recorder")
+def test_a_start_of_the_machine_is_recorded_once_however_often_it_is_told(
+    tmp_path: Path, recorder_settings: RecorderSettings
+) -> None:
+    for now in (1, 2):
+        assert record(booted(BOOT, "6.12"), tmp_path, recorder_settings.socket, now)
+    (start,) = facts_of(recorder_settings.socket, Kind.SERVICE_BOOT)
+    assert start.data == {"boot": BOOT, "kernel": "6.12"}
+
+
+def test_what_is_no_boot_is_refused() -> None:
+    with pytest.raises(FormatError):
+        booted("%b", "6.12")
+
+
+def test_a_run_of_the_playbooks_says_who_and_how_much() -> None:
+    event = ran("anne", "site.yml", changed=3, failures=0)
+    assert (event.kind, event.actor) == (Kind.CONFIG_CHANGE, "local:anne")
+    assert event.data == {"source": "playbook", "name": "site.yml", "changed": 3, "failures": 0}
