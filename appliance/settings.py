@@ -8,7 +8,15 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field, PositiveFloat, PositiveInt, ValidationError
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    NonNegativeInt,
+    PositiveFloat,
+    PositiveInt,
+    ValidationError,
+)
 
 from appliance.errors import ApplianceError
 
@@ -323,6 +331,10 @@ class RecorderSettings(Strict):
     last_signed: Path
     """Folder of the last signed root, on another volume, outside the backups."""
 
+    anchors: Path | None = None
+    """Folder of `<size>.note`: the anchored checkpoints with what witnesses signed under them.
+    Without it, `anchors` in the folder of the log."""
+
     known: Path | None = None
     """Folder of `<size>.note`: checkpoints of this log that came back from elsewhere, read at
     each start. Without it, `known` in the folder of the last signed root."""
@@ -333,11 +345,23 @@ class RecorderSettings(Strict):
     clients: Mapping[int, frozenset[str]]
     """User id of a client to the event types that it may write; `*` stands for all."""
 
+    content_floor_months: NonNegativeInt = 6
+    """Months for which no content is erased, whoever asks; 0: no floor."""
+
     append_timeout: PositiveFloat = 2
     """Seconds before an append that is not durable is answered with a refusal."""
 
     time_zone: str = "Europe/Paris"
     """In which the periods of budgets begin."""
+
+    log_floor_months: PositiveInt = 6
+    """Records younger than that are not pruned, whoever asks."""
+
+    log_months: Literal[6, 12, 36, 60] = 12
+    """How long records are kept, when a pruning names no date."""
+
+    log_ceiling_months: PositiveInt = 60
+    """Records older than that should be gone: `casemate audit retention` says so."""
 
     checkpoint_interval: PositiveFloat = 10
     """Seconds between checkpoints, when the log grew."""

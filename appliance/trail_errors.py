@@ -65,6 +65,10 @@ TRAIL: dict[str, tuple[int, str, str, str]] = {
         ("La plage demandée n’est pas signée, l’export existe déjà, ou le journal n’a pas ses "
          "clés publiées."),
         "Suivez le message : changez la plage ou le dossier, puis recommencez."),
+    "CM-JRN-50": (
+        409, "Effacement trop tôt",
+        "Un contenu désigné n’a pas encore atteint la durée minimale de conservation du site.",
+        "Attendez ; la durée minimale est dans les réglages de l’enregistreur et du site."),
     "CM-JRN-51": (
         403, "Accord manquant",
         "Un contenu s’ouvre avec deux accords récents, d’un auditeur et du RSSI.",

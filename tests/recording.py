@@ -51,7 +51,7 @@ def new_log(folder: Path, **changes: Any) -> RecorderSettings:
     values: dict[str, Any] = {
         "origin": ORIGIN, "directory": folder / "log", "last_signed": folder / "signed",
         "socket": short / "s", "clients": {os.getuid(): frozenset({"*"})},
-        "segment_bytes": 8 << 20, "checkpoint_interval": 0.5,
+        "segment_bytes": 8 << 20, "checkpoint_interval": 0.5, "content_floor_months": 0,
     }  # fmt: skip
     settings = RecorderSettings(**(values | changes))
     volume.create(settings.directory, SEED, settings.segment_bytes)

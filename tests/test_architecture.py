@@ -55,6 +55,8 @@ IMPURE = {
     "audit/segments.py",
     "audit/writer.py",
     "audit/archive.py",
+    "audit/erased_marks.py",
+    "audit/erasure.py",
     "audit/falsify.py",
     "audit/index/indexer.py",
     "audit/index/reconcile.py",

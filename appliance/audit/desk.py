@@ -19,7 +19,7 @@ from typing import NoReturn
 import msgspec
 
 from appliance.audit.checkpoints import Checkpoints
-from appliance.audit.erasure import Erasures
+from appliance.audit.erasure import Erasures, Rules
 from appliance.audit.event import (
     FACTS,
     HOT,
@@ -76,7 +76,8 @@ class Desk:
         self.checkpoints = Checkpoints(writer, publisher, settings.checkpoint_interval)
         self._questions = Questions(writer, publisher, self.checkpoints)
         self._loop = asyncio.get_running_loop()
-        self._erasures = Erasures(writer)
+        rules = Rules(settings.content_floor_months)
+        self._erasures = Erasures(writer, publisher.entries, rules)
         self._serving = Serving(settings.reattach_timeout)
         self._serving.restart(writer.admission.open, self._loop.time())
         self._may = {uid: _structs(words) for uid, words in settings.clients.items()}

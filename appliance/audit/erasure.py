@@ -4,36 +4,98 @@
 keys are overwritten, durably; then `content.erased` says how many there were, and who asked is
 answered. Leaves, commitments and proofs stay as they are. A recorder that ends in between goes
 on at its next start: all this is one turn of its loop, which no checkpoint parts.
+
+No content is erased before its time, whoever asks: each record whose key would go has to be
+older than the floor by the clock of its own leaf. A range that was asked for once is erased
+again in a store of keys that came back from a backup, before the recorder serves.
 """
 
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from appliance.audit import erased_marks
 from appliance.audit.event import FACTS, Event, Fact, Kind, Leaf
-from appliance.audit.writer import Writer
-from appliance.errors import FormatError
+from appliance.audit.retention import before
+from appliance.audit.writer import Writer, clocks
+from appliance.errors import ApplianceError, FormatError
 
 _Begun, _Ended = FACTS[Kind.CONTENT_ERASE], FACTS[Kind.CONTENT_ERASED]
 _SUBJECT = b'"type":"casemate.content.'
+_AT = b'{"at":'
+KEYS_MAX = 10_000  # in one range: their leaves are read while others wait
+_READ = 4_096  # leaves read at once when a store came back
+
+
+class TooYoungError(ApplianceError):
+    """A content of the range is younger than the site has to keep it."""
+
+    code = "CM-JRN-50"
+
+
+@dataclass(frozen=True, slots=True)
+class Rules:
+    """What an erasure has to respect."""
+
+    floor_months: int = 0  # 0: no floor
+    clock: Callable[[], tuple[int, int]] = clocks
 
 
 class Erasures:
     """What is to be erased once the log is durable up to here."""
 
-    def __init__(self, writer: Writer) -> None:
-        """Take up what the last process left unfinished."""
-        self._writer = writer
+    def __init__(
+        self, writer: Writer, entries: Callable[[int, int], list[bytes]], rules: Rules
+    ) -> None:
+        """Take up what the last process left unfinished, and what a restored store brings back.
+
+        Args:
+            writer: Of the log.
+            entries: Returns published leaves from an index on, at most so many.
+            rules: Of the site.
+
+        Raises:
+            OSError: What reached the disk is unknown: the process has to end.
+        """
+        self._writer, self._entries, self._rules = writer, entries, rules
         self._begun: dict[int, tuple[int, int]] = {}  # index of the record -> range
+        done, in_store = map(erased_marks.read, self._folders)
+        self._last = erased_marks.NONE if done is None else done
+        self._restored = in_store != self._last
+        if self._restored:
+            self._replay(max(0, min(in_store or 0, self._last)))
         for index, leaf in enumerate(writer.recent, writer.first):
             if _SUBJECT in leaf:
                 self._recall(index, Leaf.parse(leaf).event)
+
+    @property
+    def _folders(self) -> tuple[Path, Path]:
+        return self._writer.volume.directory, self._writer.volume.sealed.files.folder
 
     def check(self, event: Event) -> None:
         """Check the range of an event that asks for an erasure.
 
         Raises:
-            FormatError: It names records that there are not, or is none.
+            FormatError: It names records that there are not, or is none, or holds too many.
+            TooYoungError: One of the contents has to be kept.
         """
         found = _range(event)
-        if found and not 0 <= found[0] < found[1] <= self._writer.admission.size:
+        if found is None:
+            return
+        if not 0 <= found[0] < found[1] <= self._writer.admission.size:
             raise FormatError("not a range of records to erase")
+        if self._rules.floor_months:
+            self._check_age(*found)
+
+    def _check_age(self, first: int, end: int) -> None:
+        held = self._writer.volume.sealed.held(first, end)
+        if len(held) > KEYS_MAX:
+            raise FormatError(f"at most {KEYS_MAX} contents are erased at once")
+        bound = before(self._rules.clock()[0], self._rules.floor_months)
+        for index in held:
+            if _at(self._writer.leaf(index)) > bound:
+                months = self._rules.floor_months
+                raise TooYoungError(f"record {index} has to be kept for {months} months")
 
     def take(self, index: int, event: Event) -> None:
         """Take what was recorded at `index`; other events ask for nothing."""
@@ -46,19 +108,40 @@ class Erasures:
         Raises:
             OSError: What reached the disk is unknown: the process has to end.
         """
-        if not self._begun:
+        if not self._begun and not self._restored:
             return
         for index, (first, end) in self._begun.items():
             keys = self._writer.volume.sealed.destroy(first, end)
             self._writer.record(Kind.CONTENT_ERASED, erase=index, keys=keys)
+        self._last = max([*self._begun, self._last])
+        for folder in reversed(self._folders):
+            erased_marks.write(folder, self._last)
         self._begun.clear()
+        self._restored = False
         self._writer.commit()
+
+    def _replay(self, start: int) -> None:
+        """Take each erasure that published leaves from `start` on ask for."""
+        while start < self._writer.first:
+            leaves = self._entries(start, min(_READ, self._writer.first - start))
+            for index, leaf in enumerate(leaves, start):
+                if _SUBJECT in leaf:
+                    self.take(index, Leaf.parse(leaf).event)
+            start += len(leaves)
 
     def _recall(self, index: int, event: Event) -> None:
         if isinstance(event, Fact) and isinstance(event, _Ended):
+            if self._restored:  # it ended in the store that is gone
+                return
             self._begun.pop(int(event.data["erase"]), None)
         else:
             self.take(index, event)
+
+
+def _at(leaf: bytes) -> int:
+    """Return the wall clock of a leaf, without reading the rest."""
+    assert leaf.startswith(_AT)
+    return int(leaf[len(_AT) : leaf.index(b",")])
 
 
 def _range(event: Event) -> tuple[int, int] | None:

@@ -16,7 +16,7 @@ from bisect import bisect_left, bisect_right
 from collections.abc import Sequence
 from pathlib import Path
 
-from appliance.audit import segments
+from appliance.audit import erased_marks, segments
 from appliance.audit.frame import SEALED_BYTES_MAX
 from appliance.errors import FormatError, VerificationError
 
@@ -159,6 +159,17 @@ class SealedKeys:
             raise VerificationError(f"the content key of record {index} was destroyed")
         return key
 
+    def held(self, first: int, end: int) -> list[int]:
+        """Return the leaves from `first` to before `end` whose keys are there."""
+        self.write()
+        firsts = self.files.firsts()
+        found: list[int] = []
+        for segment, following in zip(firsts, [*firsts[1:], end], strict=True):
+            if segment < end and first < following:
+                slots, _ = self._range(segment, first, end)
+                found += [_INDEX.unpack_from(s)[0] - 1 for s in slots if decode(s)]
+        return found
+
     def destroy(self, first: int, end: int) -> int:
         """Destroy the keys that came with the leaves from `first` to before `end`, durably.
 
@@ -177,15 +188,19 @@ class SealedKeys:
         return count
 
     def _destroy(self, segment: int, first: int, end: int) -> int:
-        indexes = _Indexes(self.files, segment)
-        begin, stop = bisect_left(indexes, first), bisect_left(indexes, end)
-        at = (begin + 1) * SLOT_BYTES
-        data = self.files.read_at(segment, (stop - begin) * SLOT_BYTES, at)
-        slots = [data[n : n + SLOT_BYTES] for n in range(0, len(data), SLOT_BYTES)]
+        slots, at = self._range(segment, first, end)
         emptied = [slot[: _INDEX.size] + _NOTHING for slot in slots]
         if emptied != slots:
             self.files.overwrite(segment, b"".join(emptied), at)
         return sum(slot != empty for slot, empty in zip(slots, emptied, strict=True))
+
+    def _range(self, segment: int, first: int, end: int) -> tuple[list[bytes], int]:
+        """Return the slots of a segment in a range of leaves, and where they begin."""
+        indexes = _Indexes(self.files, segment)
+        begin, stop = bisect_left(indexes, first), bisect_left(indexes, end)
+        at = (begin + 1) * SLOT_BYTES
+        data = self.files.read_at(segment, (stop - begin) * SLOT_BYTES, at)
+        return [data[n : n + SLOT_BYTES] for n in range(0, len(data), SLOT_BYTES)], at
 
 
 def create(folder: Path, size: int) -> None:
@@ -195,3 +210,4 @@ def create(folder: Path, size: int) -> None:
         OSError: It exists, or cannot be made.
     """
     segments.create(folder, size // SLOT_BYTES * SLOT_BYTES, _HEADER)
+    erased_marks.write(folder, erased_marks.NONE)

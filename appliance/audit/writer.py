@@ -192,6 +192,12 @@ class Writer:
         self.hashes.append(hashed)
         return index, hashed
 
+    def leaf(self, index: int) -> bytes:
+        """Return a leaf of the log."""
+        if index >= self.first:
+            return self.recent[index - self.first]
+        return self._published(index)
+
     def _hash(self, index: int) -> bytes:
         if index >= self.first:
             return self.hashes[index - self.first]

@@ -1,15 +1,17 @@
 """Keys are destroyed between two records, and whatever ends in between is gone on with."""
 
 import os
+import shutil
+from pathlib import Path
 from typing import Any
 
 import pytest
 
-from appliance.audit import volume
+from appliance.audit import erasure, volume
 from appliance.audit.desk import Desk
-from appliance.audit.erasure import Erasures
+from appliance.audit.erasure import Erasures, Rules, TooYoungError
 from appliance.audit.event import Event, Fact, Kind, Leaf, fact
-from appliance.errors import VerificationError
+from appliance.errors import FormatError, VerificationError
 from appliance.settings import RecorderSettings
 from tests.audit.desks import BrokenError, Client, ends_are_raised, served, turn  # noqa: F401
 from tests.audit.parts import Parts, opened
@@ -36,6 +38,10 @@ def fill(parts: Parts, count: int = REQUESTS) -> list[int]:
 
 def key(number: int) -> bytes:
     return f"key {number}".encode() * 9
+
+
+def start(parts: Parts, rules: Rules = Rules()) -> Erasures:  # noqa: B008 - frozen
+    return Erasures(parts.writer, parts.publisher.entries, rules)
 
 
 def keys(parts: Parts, indexes: list[int]) -> list[bool]:
@@ -110,11 +116,11 @@ def test_what_was_asked_before_the_end_of_the_process_is_done_at_the_next_start(
         parts.publish()
         parts.append(erase(first=0, end=ends[2]))
     with opened(recorder_settings) as parts:
-        Erasures(parts.writer).carry_out()
+        start(parts).carry_out()
         assert keys(parts, ends) == [False, False, True, True, True, True]
         assert told(parts)[-1] == ("erased", {"erase": 2 * REQUESTS, "keys": 2})
     with opened(recorder_settings) as parts:
-        Erasures(parts.writer).carry_out()
+        start(parts).carry_out()
         assert len(told(parts)) == 2
 
 
@@ -192,3 +198,119 @@ def test_a_disk_error_while_keys_are_destroyed_ends_the_process(
         assert client.got == []
 
     served(recorder_settings, work)
+
+
+MONTH = 31 * 86_400 * 1_000_000  # microseconds
+
+
+@pytest.mark.parametrize(("months", "code"), [(5, "CM-JRN-50"), (7, "")])
+def test_what_has_to_be_kept_is_not_erased_whoever_asks(
+    recorder_settings: RecorderSettings, months: int, code: str
+) -> None:
+    with opened(recorder_settings) as parts:
+        ends = fill(parts)
+        at = parts.writer._clock()
+        erasures = start(parts, Rules(6, lambda: (at[0] + months * MONTH, at[1])))
+        asked = erase(first=0, end=ends[2])
+        if code:
+            with pytest.raises(TooYoungError) as caught:
+                erasures.check(asked)
+            assert caught.value.code == code
+        else:
+            erasures.check(asked)
+        erasures.check(erase(first=0, end=ends[0]))  # a range without a key: nothing goes
+
+
+def test_one_young_content_in_the_range_saves_the_others(
+    recorder_settings: RecorderSettings,
+) -> None:
+    """A clock that was wrong for an hour makes neighbours of young and old."""
+    with opened(recorder_settings) as parts:
+        now, mono = parts.writer._clock()
+        years = [3, 3, 0, 3]
+        ends = []
+        for number, age in enumerate(years):
+            parts.writer._clock = lambda at=now - age * 12 * MONTH: (at, mono)  # type: ignore[misc]
+            parts.append(intent(number))
+            end = completion(number, content="sealed")
+            ends.append(parts.writer.append(end, 1000, key(number))[0])
+        parts.writer.commit()
+        parts.publish()
+        erasures = start(parts, Rules(6, lambda: (now, mono)))
+        erasures.check(erase(first=0, end=ends[1] + 1))
+        erasures.check(erase(first=ends[2] + 1, end=ends[3] + 1))
+        with pytest.raises(TooYoungError, match=f"record {ends[2]} "):
+            erasures.check(erase(first=0, end=ends[3] + 1))
+
+
+def test_the_recorder_s_floor_is_that_of_its_settings(
+    recorder_settings: RecorderSettings,
+) -> None:
+    async def work(tested: Desk, parts: Parts) -> None:
+        ends = fill(parts)
+        client = Client(tested)
+        client.events(erase(first=0, end=ends[2]))
+        await turn()
+        assert client.codes() == ["CM-JRN-50"]
+        assert all(keys(parts, ends))
+        assert told(parts) == []
+
+    served(recorder_settings, work, content_floor_months=6)
+
+
+def test_too_many_contents_at_once_are_refused(
+    recorder_settings: RecorderSettings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with opened(recorder_settings) as parts:
+        ends = fill(parts)
+        monkeypatch.setattr(erasure, "KEYS_MAX", 2)
+        with pytest.raises(FormatError, match="at most 2"):
+            start(parts, Rules(6)).check(erase(first=0, end=ends[2] + 1))
+
+
+@pytest.mark.parametrize("published", [False, True], ids=["in the tail", "published"])
+def test_a_store_that_came_back_from_a_backup_is_erased_again(
+    recorder_settings: RecorderSettings, tmp_path: Path, *, published: bool
+) -> None:
+    sealed, backup = recorder_settings.directory / "sealed", tmp_path / "backup"
+    with opened(recorder_settings) as parts:
+        ends = fill(parts)
+    shutil.copytree(sealed, backup)
+    with opened(recorder_settings) as parts:
+        erasures = start(parts)
+        for first, end in ((0, ends[0] + 1), (ends[2], ends[3] + 1)):
+            asked = erase(first=first, end=end)
+            asked.id = f"erase-{first:-<20}"
+            erasures.take(parts.append(asked)[0], asked)
+            erasures.carry_out()
+        gone = keys(parts, ends)
+        if published:
+            parts.publish()
+    shutil.rmtree(sealed)
+    shutil.copytree(backup, sealed)
+    with opened(recorder_settings) as parts:
+        assert all(keys(parts, ends))
+        start(parts).carry_out()
+        assert keys(parts, ends) == gone == [False, True, False, False, True, True]
+        assert [data["keys"] for name, data in told(parts) if name == "erased"] == [1, 2, 1, 2]
+        size = parts.writer.admission.size
+    with opened(recorder_settings) as parts:
+        start(parts).carry_out()
+        assert parts.writer.admission.size == size
+
+
+def test_a_log_from_before_the_marks_is_looked_through_once(
+    recorder_settings: RecorderSettings,
+) -> None:
+    mark = recorder_settings.directory / "sealed" / "erased"
+    with opened(recorder_settings) as parts:
+        ends = fill(parts)
+        parts.append(erase(first=0, end=ends[1]))
+        parts.publish()
+    mark.unlink()
+    for _ in range(2):
+        with opened(recorder_settings) as parts:
+            start(parts).carry_out()
+            assert keys(parts, ends) == [False, True, True, True, True, True]
+            assert [name for name, _ in told(parts)] == ["erase", "erased"]
+    assert int(mark.read_text()) == 2 * REQUESTS

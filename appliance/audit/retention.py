@@ -1,0 +1,23 @@
+"""How long contents have to be kept, and may be. Pure."""
+
+from datetime import UTC, datetime
+
+MONTHS = (6, 12, 36, 60)  # what a site may choose
+FLOOR_MONTHS = 6  # AI Act, articles 19 and 26(6)
+_MICRO = 1_000_000
+
+
+def before(at: int, months: int) -> int:
+    """Return the time that many months earlier, microseconds since 1970.
+
+    The day of a month that has it not is its last one, as PostgreSQL counts.
+    """
+    now = datetime.fromtimestamp(at / _MICRO, UTC)
+    year, month = divmod(now.year * 12 + now.month - 1 - months, 12)
+    for day in range(now.day, now.day - 4, -1):
+        try:
+            earlier = now.replace(year=year, month=month + 1, day=day)
+        except ValueError:
+            continue
+        return int(earlier.timestamp()) * _MICRO + now.microsecond
+    raise AssertionError("a month has 28 days")
