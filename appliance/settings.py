@@ -6,7 +6,7 @@ Nothing else reads configuration. A secret is the path of a file, never a value.
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, TypeVar
+from typing import Annotated, Literal, TypeVar
 
 from pydantic import (
     BaseModel,
