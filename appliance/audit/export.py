@@ -25,7 +25,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
 
-from appliance.audit import contents
+from appliance.audit import contents, papers
 from appliance.audit.archive import Archive, Fault, TamperedError
 from appliance.audit.checkpoint import Checkpoint
 from appliance.audit.contents import DERIVED, RESUME, Form, Order, Tally
@@ -34,14 +34,16 @@ from appliance.audit.event import Leaf
 from appliance.audit.key import Verifier, parse_keys
 from appliance.audit.note import Note
 from appliance.audit.ocsf import line as ocsf_line
+from appliance.audit.papers import Paper
 from appliance.audit.tile import WIDTH, Tile, encode_bundle, tile_at, tiles_of
 from appliance.audit.tree import HASH_BYTES, leaf_hash
 from appliance.audit.volume import VERIFIER_KEY
 from appliance.errors import ApplianceError, FormatError
+from appliance.printing.typeset import Template, typeset
 
 Progress = Callable[[int, int], None]  # records done, records in all
 
-PART = ".part"
+PART, REPORT = ".part", "rapport.pdf"
 SAVED = 64  # bundles between two points from which an export can go on
 ANCHORS_MAX = 64
 
@@ -61,6 +63,7 @@ class Exported:
     head: Checkpoint
     anchors: tuple[int, ...]  # sizes
     tally: Tally
+    slip: Path | None = None  # to be signed when the folder changes hands; beside it
 
 
 def export(log: Path, out: Path, order: Order, progress: Progress | None = None) -> Exported:
@@ -75,6 +78,7 @@ def export(log: Path, out: Path, order: Order, progress: Progress | None = None)
     Raises:
         ExportError: It is there already, or the range is not.
         TamperedError: The log is damaged.
+        PrintingError: The report cannot be set.
         OSError: A file cannot be written.
     """
     notes = _anchors(order.anchors or log / "anchors")  # first: the head covers them then
@@ -95,15 +99,37 @@ def export(log: Path, out: Path, order: Order, progress: Progress | None = None)
         )
     _Export(archive, work, order, begun).run(progress or _silent)
     sizes = _write_notes(work, head, begun.note, notes)
-    exported = Exported(final, "", head, sizes, begun.tally)
     for name, data in contents.files(order, head, keys, begun.tally).items():
         _write(work / name, data)
+    shown = [Note.parse(notes[size]) for size in sizes]
+    return _finished(work, final, Paper(final.name, order, head, keys, shown, begun.tally))
+
+
+def _finished(work: Path, final: Path, paper: Paper) -> Exported:
+    """Write the papers and the sums, and give the folder its name."""
+    printed = Form.PDF in paper.order.formats
+    if printed:
+        _write(work / REPORT, typeset(_template("rapport.typ"), papers.report(paper)))
     (work / RESUME).unlink()
-    sums = contents.sums(work)
-    _write(work / contents.SUMS, sums)
+    data = contents.sums(work)
+    _write(work / contents.SUMS, data)
+    sums = contents.digest(data)
+    slip = _slip(paper, work, final, sums) if printed else None
     work.rename(final)
-    _sync(out)
-    return Exported(final, contents.digest(sums), exported.head, sizes, begun.tally)
+    _sync(final.parent)
+    return Exported(final, sums, paper.head, paper.sizes, paper.tally, slip)
+
+
+def _slip(paper: Paper, work: Path, final: Path, sums: str) -> Path:
+    """Write the slip beside the folder: it names the folder by its digest."""
+    size = sum(path.stat().st_size for path in work.rglob("*") if path.is_file())
+    path = final.with_name(f"{final.name}.bordereau.pdf")
+    _write(path, typeset(_template("bordereau.typ"), papers.slip(paper, sums, size)))
+    return path
+
+
+def _template(name: str) -> Template:
+    return Template.of("appliance.audit", name)
 
 
 def last_signed(log: Path) -> int:

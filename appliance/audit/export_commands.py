@@ -92,7 +92,7 @@ def write_export(  # noqa: PLR0913 - one option for each thing that may be asked
     facts = {
         "folder": str(done.folder), "first": order.first, "last": order.last,
         "size": done.head.size, "sums": done.sums, "verifier": exported.verifier_digest(),
-        "recorded": recorded,
+        "recorded": recorded, "slip": str(done.slip) if done.slip else "",
     }  # fmt: skip
     said = (RECORDED if recorded else UNRECORDED)[language]
     _answer(DONE[language].format_map({**facts, "recorded": said}), facts, as_json=as_json)

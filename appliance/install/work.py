@@ -15,6 +15,8 @@ from typing import Any, Protocol
 
 import msgspec
 
+from appliance.audit.exported import verifier_digest
+from appliance.audit.receipt import page_digest
 from appliance.errors import ApplianceError
 from appliance.install import chain, logged, playbook, preflight, printed, screen, seal
 from appliance.install.answers import Answers
@@ -243,6 +245,8 @@ class Work:
                 Mark(name=f"clé de vérification du journal signé ({kind})", value=line)
                 for kind, line in zip(("Ed25519", "ECDSA P-256"), lines, strict=False)
             ]
+            own.append(Mark(name="SHA-256 de verify.py (exports)", value=verifier_digest()))
+            own.append(Mark(name="SHA-256 de verify_receipt.py (reçus)", value=page_digest()))
         if self.places.authority.exists():
             digest = hashlib.sha256(self.places.authority.read_bytes()).hexdigest()
             own.append(Mark(name="SHA-256 du certificat de l’autorité (PEM)", value=digest))

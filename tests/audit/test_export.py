@@ -196,7 +196,7 @@ def test_a_folder_of_many_anchors_gives_a_choice_of_them(log: Path, tmp_path: Pa
     far = tmp_path / "far"
     far.mkdir()
     for size in range(1, 200):
-        (far / f"{size}.note").write_bytes(head_of([], 0).to_bytes())
+        (far / f"{size}.note").write_bytes(head_of(leaves(size)).to_bytes())
     (far / "notes.txt").write_bytes(b"")
     done = export(log, tmp_path / "out", text_order(formats=frozenset(), anchors=far))
     assert len(done.anchors) == exporting.ANCHORS_MAX

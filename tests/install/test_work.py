@@ -6,6 +6,8 @@ from pathlib import Path
 import pypdfium2  # type: ignore[import-untyped]
 import pytest
 
+from appliance.audit.exported import verifier_digest
+from appliance.audit.receipt import page_digest
 from appliance.errors import ApplianceError
 from appliance.install import seal
 from appliance.install import work as work_module
@@ -185,6 +187,7 @@ def test_keys_of_the_log_and_of_the_authority_are_in_the_report(stage: Stage) ->
     values = [mark.value for mark in facts.marks]
     assert {"atelier/log+01234567+AAAA", "atelier/log+76543210+BBBB"} <= set(values)
     assert hashlib.sha256(stage.places.authority.read_bytes()).hexdigest() in values
+    assert {verifier_digest(), page_digest()} <= set(values)  # of the programs for auditors
 
 
 def test_the_signed_log_hears_of_each_phase_before_the_report(stage: Stage) -> None:
