@@ -17,6 +17,7 @@ from appliance.settings import (
 )
 from appliance.trail_settings import (
     EventsSettings,
+    FeederSettings,
     HeartbeatSettings,
     IndexerSettings,
     ReaderSettings,
@@ -31,6 +32,7 @@ class Part(StrEnum):
     ENGINE, RECORDER = "engine", "recorder"
     READER, INDEXER = "reader", "indexer"
     EVENTS, WITNESS = "events", "witness"
+    FEEDER = "feeder"
     HEARTBEAT = "heartbeat"
     IDENTITY, APPLY, KEYCLOAK, FRONT = "identity", "apply", "keycloak", "front"
 
@@ -41,6 +43,7 @@ MODELS: dict[Part, type[BaseModel]] = {
     Part.READER: ReaderSettings, Part.INDEXER: IndexerSettings,
     Part.HEARTBEAT: HeartbeatSettings,
     Part.EVENTS: EventsSettings, Part.WITNESS: WitnessSettings,
+    Part.FEEDER: FeederSettings,
     Part.IDENTITY: ProvisionSettings, Part.APPLY: ApplySettings,
     Part.KEYCLOAK: KeycloakSettings, Part.FRONT: FrontSettings,
 }  # fmt: skip

@@ -60,6 +60,10 @@ TRAIL: dict[str, tuple[int, str, str, str]] = {
         409, "Nouvelle époque refusée",
         "Un nouveau journal ne peut pas prendre la suite de celui-ci de cette façon.",
         "Suivez le message ; deux personnes nommées doivent agir l’une après l’autre."),
+    "CM-JRN-41": (
+        409, "Élimination refusée",
+        "Ces enregistrements doivent être gardés, ou le journal a été éliminé entre-temps.",
+        "Choisissez une date plus ancienne ; la durée minimale est dans les réglages du site."),
     "CM-JRN-25": (
         409, "Export impossible",
         ("La plage demandée n’est pas signée, l’export existe déjà, ou le journal n’a pas ses "

@@ -157,3 +157,31 @@ class WitnessSettings(Strict):
 
     prefix: str = ""
     """Path before the routes, such as `/temoin`."""
+
+
+class FeederSettings(Strict):
+    """Keys of `feeder.toml`: what brings the checkpoints of the log to its witnesses."""
+
+    recorder: Path
+    """Unix socket of the recorder."""
+
+    anchors: Path
+    """Folder of the anchored checkpoints; the recorder reads it at its start."""
+
+    policy: Path
+    """Policy with the keys of the log and of the witnesses (tlog-policy)."""
+
+    witnesses: Mapping[str, str]
+    """Name of a witness in the policy to the address before `/add-checkpoint`."""
+
+    interval: PositiveFloat = 60
+    """Seconds between two looks at the log."""
+
+    refresh: PositiveFloat = 3_600
+    """Seconds after which a log that did not grow is cosigned again, for the time."""
+
+    alarm: PositiveFloat = 900
+    """Seconds without a cosignature after which the log says so."""
+
+    timeout: PositiveFloat = 20
+    """Seconds that a witness has to answer."""

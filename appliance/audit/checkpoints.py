@@ -39,6 +39,7 @@ class Checkpoints:
         self._done = asyncio.Condition()
         self.at = 0  # microseconds since 1970: the last one that this process made
         self.failing_since: float | None = None  # of the loop's clock: there is no room
+        self._anchored = writer.volume.read_anchored()
 
     async def make_forever(self) -> None:
         """Make checkpoints, until `end`.
@@ -69,8 +70,12 @@ class Checkpoints:
         writer.commit()  # so that the state is that of the last durable leaf
         leaves, hashes = writer.unpublished()
         if leaves:
-            state = writer.admission.to_bytes()
+            state, anchored = writer.admission.to_bytes(), writer.anchored
             try:
+                if anchored is not None and anchored != self._anchored:
+                    # First: else a leaf could be published that no file and no tail tells of.
+                    await asyncio.to_thread(writer.volume.write_anchored, anchored)
+                    self._anchored = anchored
                 await asyncio.to_thread(self._write, leaves, hashes, state)
             except OSError as exc:
                 self._fail(exc)

@@ -24,6 +24,8 @@ from appliance.audit.frame import (
     READ_MAX,
     Answer,
     Attach,
+    Extend,
+    Extended,
     Key,
     Leaves,
     Prove,
@@ -240,6 +242,15 @@ class RecorderClient(asyncio.Protocol):
             RefusedError: None came with that leaf.
         """
         return (await self._ask(Unseal(index, 0), Key)).sealed
+
+    async def extend(self, old: int) -> tuple[bytes, list[bytes]]:
+        """Return the signed checkpoint, and the proof that it extends the log of `old` leaves.
+
+        Raises:
+            RefusedError: The log has not as many, or nothing is signed yet.
+        """
+        found = await self._ask(Extend(old, 0), Extended)
+        return found.note, found.path
 
     async def _ask(self, question: Question, answer: type[Body]) -> Body:
         found = await self._send(question, None, self._patience)

@@ -13,6 +13,7 @@ from appliance import logs
 from appliance.audit import falsify as falsifier
 from appliance.audit import publisher, recorder, volume
 from appliance.audit.ancestry import ancestors
+from appliance.audit.anchoring.commands import anchor, feed, write_request
 from appliance.audit.archive import TamperedError
 from appliance.audit.checkpoint import Checkpoint, open_checkpoint
 from appliance.audit.client import RecorderClient
@@ -65,6 +66,9 @@ app.add_typer(new_epoch, name="new-epoch")
 app.command("heartbeat")(run_heartbeat)
 app.add_typer(index, name="index")
 app.add_typer(reader, name="reader")
+app.command("request")(write_request)
+app.add_typer(anchor, name="anchor")
+app.command("feed")(feed)
 app.command("export")(write_export)
 app.command("verifier")(print_verifier)
 app.command("diff")(compare_exports)

@@ -79,7 +79,14 @@ class Unseal(_Question, tag="sealed"):
     ref: int
 
 
-Question = Status | Read | Prove | Unseal
+class Extend(_Question, tag="extend"):
+    """The signed checkpoint, and the proof that it extends the log of `old` leaves."""
+
+    old: Number  # leaves; 0: nothing to prove
+    ref: int
+
+
+Question = Status | Read | Prove | Unseal | Extend
 Request = Append | Attach | Question
 
 
@@ -130,6 +137,14 @@ class BudgetState(msgspec.Struct, frozen=True):
     hard: bool
 
 
+class Anchored(msgspec.Struct, frozen=True):
+    """The last checkpoint that is kept outside the machine, as far as the log knows."""
+
+    size: int  # leaves
+    at: int  # seconds since 1970, as the one who keeps it says
+    kind: str
+
+
 class State(msgspec.Struct, frozen=True):
     """How the log stands."""
 
@@ -143,6 +158,7 @@ class State(msgspec.Struct, frozen=True):
     open: int  # requests without an end
     degraded: str  # "" or why some events are refused
     budgets: dict[str, BudgetState]
+    anchored: Anchored | None = None  # None: nothing ever was
 
 
 class Leaves(msgspec.Struct, frozen=True):
@@ -157,6 +173,13 @@ class Proved(msgspec.Struct, frozen=True):
 
     leaf: bytes
     proof: bytes
+
+
+class Extended(msgspec.Struct, frozen=True):
+    """A signed checkpoint, and the consistency proof from an earlier size."""
+
+    note: bytes
+    path: list[bytes]  # RFC 9162, 2.1.4.1
 
 
 class Key(msgspec.Struct, frozen=True):

@@ -60,7 +60,12 @@ def former(directory: Path, epoch: int) -> Path:
 
 def folders_of(settings: RecorderSettings) -> list[Path]:
     """Return the folders in which checkpoints of the log come back from elsewhere."""
-    return [settings.directory / ANCHORS, settings.known or settings.last_signed / KNOWN]
+    return [anchors_of(settings), settings.known or settings.last_signed / KNOWN]
+
+
+def anchors_of(settings: RecorderSettings) -> Path:
+    """Return the folder of the anchored checkpoints."""
+    return settings.anchors or settings.directory / ANCHORS
 
 
 def known_elsewhere(

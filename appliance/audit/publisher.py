@@ -36,7 +36,7 @@ from appliance.audit.tile import (
     tile_at,
     tiles_of,
 )
-from appliance.audit.tree import HASH_BYTES, Frontier, inclusion_path
+from appliance.audit.tree import HASH_BYTES, Frontier, consistency_path, inclusion_path
 from appliance.errors import ApplianceError, FormatError, VerificationError
 
 CHECKPOINT, LAST_SIGNED = "checkpoint", "last-signed"
@@ -165,6 +165,18 @@ class Publisher:
         _check_published(index, head)
         node = node_from_tiles(head.size, functools.cache(self._hashes))
         return Proof(index, tuple(inclusion_path(index, head.size, node)), note)
+
+    def extend(self, old: int) -> tuple[bytes, list[bytes]]:
+        """Return the signed checkpoint, and the proof that it extends the tree of `old` leaves.
+
+        Raises:
+            VerificationError: It does not have as many, or nothing is published yet.
+        """
+        head, note = self._published
+        if not note or old > head.size:
+            raise VerificationError(f"{head.size} records are published, not {old}")
+        node = node_from_tiles(head.size, functools.cache(self._hashes))
+        return note, consistency_path(old, head.size, node) if old else []
 
     def entry(self, index: int) -> bytes:
         """Return a published leaf.

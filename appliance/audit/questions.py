@@ -8,6 +8,8 @@ from appliance.audit.checkpoints import Checkpoints
 from appliance.audit.frame import (
     READ_MAX,
     BudgetState,
+    Extend,
+    Extended,
     Key,
     Leaves,
     Prove,
@@ -50,6 +52,8 @@ class Questions:
                 return await self._read(question)
             case Prove():
                 return await self._prove(question)
+            case Extend():
+                return Extended(*await asyncio.to_thread(self._publisher.extend, question.old))
             case Unseal():
                 return Key(self._writer.volume.sealed.read(question.index))
 
@@ -68,6 +72,7 @@ class Questions:
                 name: BudgetState(one.used, one.reserved, one.limit, one.period, one.hard)
                 for name, one in standings.items()
             },
+            anchored=writer.anchored,
         )  # fmt: skip
 
     def _degraded(self) -> str:

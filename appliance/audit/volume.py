@@ -7,6 +7,7 @@
     journal/         see `journal.py` and `segments.py`
     sealed/          content keys, see `sealed.py`
     snapshot         state of the admission at a checkpoint; without it all is replayed
+    anchored         the last anchor that the published log tells of, see `anchored.py`
     checkpoint, tile/    what is published, see `publisher.py`
 
 One process has the directory at a time: flock(2) on it, released by the kernel when the process
@@ -20,7 +21,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from appliance.audit import journal, sealed, segments
+from appliance.audit import anchored, journal, sealed, segments
+from appliance.audit.frame import Anchored
 from appliance.audit.journal import Scan
 from appliance.audit.key import Signer, parse_keys
 from appliance.audit.publisher import write_files
@@ -269,6 +271,17 @@ class Volume:
             return (self.directory / SNAPSHOT).read_bytes()
         except FileNotFoundError:
             return None
+
+    def read_anchored(self) -> Anchored | None:
+        """Return the last anchor that was written down, if there is one of this log."""
+        try:
+            return anchored.from_file((self.directory / anchored.FILE).read_bytes(), self.size)
+        except FileNotFoundError:
+            return None
+
+    def write_anchored(self, last: Anchored) -> None:
+        """Write down the last anchor, durably."""
+        write_files(self.directory, {anchored.FILE: anchored.to_file(last)})
 
     def write_snapshot(self, data: bytes) -> None:
         """Replace the snapshot, durably."""

@@ -12,6 +12,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from appliance.audit import journal
+from appliance.audit.anchored import anchor_of, last_in, later
 from appliance.audit.event import (
     EVENT_BYTES_MAX,
     FACTS,
@@ -70,6 +71,7 @@ class Writer:
         self.recent, self.hashes = found.leaves, found.hashes  # from `first` on
         self.first = found.frontier.size - len(found.leaves)
         self.level = Level.PLENTY
+        self.anchored = later(volume.read_anchored(), last_in(found.leaves))
         self._uid, self._clock = uid, clock
         self.boot = _BOOT.read_bytes().strip()
         at, mono = clock()
@@ -104,12 +106,15 @@ class Writer:
         if known is not None:
             return known, self._hash(known)
         self._check(event, sealed)
+        anchor = anchor_of(event, self.admission.size)
         at, mono = self._clock()
         if abs(at - mono - self._offset) > STEP:
             self._step(at, mono)
         apply(self.admission, event, at)
         if sealed is not None:
             self.volume.sealed.add(self.admission.size, sealed)
+        if anchor is not None:
+            self.anchored = later(self.anchored, anchor)
         return self._place(event.id, text, digest, (at, mono), uid)
 
     def record(self, kind: Kind, **data: str | int) -> int:

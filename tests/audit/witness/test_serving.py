@@ -1,24 +1,18 @@
 """The witness over HTTP, by a real server on a port of the machine."""
 
 import http.client
-import socket
-import threading
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-import uvicorn
 
 from appliance.audit.note import Signature
-from appliance.audit.witness import memory, serving
+from appliance.audit.witness import serving
 from appliance.audit.witness.memory import folder_of
-from appliance.trail_settings import WitnessSettings
 from tests.audit import logs
-from tests.audit.witness.test_memory import LOGS, NAME
+from tests.audit.witness.servers import NAME, PREFIX, served, settings_of
 from tests.audit.witness.test_request import fork, request
 
-PREFIX = "/temoin"
 WHERE = f"{PREFIX}/{folder_of(logs.ORIGIN)}/checkpoint"
 ADD = f"{PREFIX}/add-checkpoint"
 GROWN = request(300, 600).to_bytes()
@@ -26,22 +20,9 @@ GROWN = request(300, 600).to_bytes()
 
 @pytest.fixture
 def port(tmp_path: Path) -> Iterator[int]:
-    memory.create(tmp_path, NAME, LOGS)
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        number = int(probe.getsockname()[1])
-    settings = WitnessSettings(
-        name=NAME, directory=tmp_path, logs=tuple(logs.VERIFIER_KEYS.split("\n")),
-        port=number, prefix=PREFIX,
-    )  # fmt: skip
-    server = uvicorn.Server(uvicorn.Config(**serving.configuration(settings)))
-    thread = threading.Thread(target=server.run)
-    thread.start()
-    while not server.started:
-        time.sleep(0.01)
-    yield number
-    server.should_exit = True
-    thread.join()
+    settings = settings_of(tmp_path, logs.VERIFIER_KEYS.split("\n"))
+    with served(settings):
+        yield settings.port
 
 
 Answer = tuple[int, str | None, bytes]

@@ -1,0 +1,1 @@
+"""Anchors: what of the log is kept outside the machine, asked for, checked, and recorded."""
