@@ -18,6 +18,7 @@ from appliance.settings import (
 from appliance.trail_settings import (
     EventsSettings,
     FeederSettings,
+    ForwarderSettings,
     HeartbeatSettings,
     IndexerSettings,
     ReaderSettings,
@@ -34,6 +35,7 @@ class Part(StrEnum):
     EVENTS, WITNESS = "events", "witness"
     FEEDER = "feeder"
     HEARTBEAT = "heartbeat"
+    FORWARDER = "forwarder"
     IDENTITY, APPLY, KEYCLOAK, FRONT = "identity", "apply", "keycloak", "front"
 
 
@@ -42,6 +44,7 @@ MODELS: dict[Part, type[BaseModel]] = {
     Part.ENGINE: EngineSettings, Part.RECORDER: RecorderSettings,
     Part.READER: ReaderSettings, Part.INDEXER: IndexerSettings,
     Part.HEARTBEAT: HeartbeatSettings,
+    Part.FORWARDER: ForwarderSettings,
     Part.EVENTS: EventsSettings, Part.WITNESS: WitnessSettings,
     Part.FEEDER: FeederSettings,
     Part.IDENTITY: ProvisionSettings, Part.APPLY: ApplySettings,

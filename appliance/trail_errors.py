@@ -93,4 +93,8 @@ TRAIL: dict[str, tuple[int, str, str, str]] = {
         410, "Contenu introuvable",
         "Ce contenu a été effacé, n’a pas été gardé, ou précède la clé du lecteur.",
         "L’enregistrement et sa preuve restent dans le journal."),
+    "CM-JRN-60": (
+        409, "Copie au collecteur refusée",
+        "Le journal n’est pas celui dont des lignes sont parties, ou la marque est illisible.",
+        "Prévenez le RSSI ; si le journal est le bon, rendez son dossier à casemate-forwarder."),
 }  # fmt: skip

@@ -30,8 +30,9 @@ from appliance.audit.export_commands import (
     write_export,
 )
 from appliance.audit.falsify import Kind
-from appliance.audit.index.commands import app as index
+from appliance.audit.forward.commands import forward
 from appliance.audit.heartbeat_commands import run as run_heartbeat
+from appliance.audit.index.commands import app as index
 from appliance.audit.key import (
     SEED_BYTES,
     Verifier,
@@ -64,6 +65,7 @@ receipt = typer.Typer(no_args_is_help=True, help="Receipts of answers.")
 app.add_typer(receipt, name="receipt")
 app.add_typer(new_epoch, name="new-epoch")
 app.command("heartbeat")(run_heartbeat)
+app.command()(forward)
 app.add_typer(index, name="index")
 app.add_typer(reader, name="reader")
 app.command("request")(write_request)
