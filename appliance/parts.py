@@ -4,11 +4,11 @@ from enum import StrEnum
 
 from pydantic import BaseModel
 
+from appliance.front_settings import FrontSettings
 from appliance.settings import (
     ApplySettings,
     ConsoleSettings,
     EngineSettings,
-    FrontSettings,
     GatewaySettings,
     KeycloakSettings,
     ProvisionSettings,

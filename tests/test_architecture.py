@@ -30,7 +30,7 @@ MAY_IMPORT = {
 }
 ABOVE_DOMAINS = {"app.py", "cli.py"}  # they wire everything
 BELOW_DOMAINS = {
-    "errors.py", "logs.py", "parts.py", "settings.py", "trail_errors.py", "trail_settings.py",
+    "errors.py", "front_settings.py", "logs.py", "parts.py", "settings.py", "trail_errors.py", "trail_settings.py",
 }  # fmt: skip
 
 # I/O is the exception: by the name that says so, or listed here for what it does.

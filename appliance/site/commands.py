@@ -13,9 +13,9 @@ import typer
 from rich.console import Console
 
 from appliance.db.bootstrap import bootstrap
+from appliance.front_settings import FrontSettings
 from appliance.settings import (
     ApplySettings,
-    FrontSettings,
     KeycloakSettings,
     load,
     read_secret,

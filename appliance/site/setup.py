@@ -11,7 +11,8 @@ import subprocess
 from pathlib import Path
 
 from appliance.errors import ApplianceError
-from appliance.settings import FrontSettings, KeycloakSettings, read_secret
+from appliance.front_settings import FrontSettings
+from appliance.settings import KeycloakSettings, read_secret
 from appliance.site import keycloak
 from appliance.site.apply import replace, same_bytes
 from appliance.site.haproxy import Administration, Front, answers, render

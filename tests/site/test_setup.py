@@ -5,7 +5,8 @@ from pathlib import Path
 import pytest
 
 from appliance.errors import ApplianceError
-from appliance.settings import FrontSettings, KeycloakSettings
+from appliance.front_settings import FrontSettings
+from appliance.settings import KeycloakSettings
 from appliance.site import keycloak, setup
 from appliance.site.credentials import make
 from appliance.site.setup import SetUpError, front, set_up_front, set_up_keycloak
