@@ -77,6 +77,8 @@ class Policy(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     team_budget: Budget | None = None  # of teams and users that have none of their own
     user_budget: Budget | None = None
     retention_months: int = 12
+    retention_floor: int = 6  # months; nothing younger is erased
+    retention_ceiling: int = 60  # months; what is older raises an alarm
 
     def digest(self) -> bytes:
         """Return the SHA-256 of the canonical text."""

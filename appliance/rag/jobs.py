@@ -20,7 +20,7 @@ from psycopg import AsyncConnection
 from psycopg_pool import AsyncConnectionPool, PoolTimeout
 
 from appliance.audit.client import RecorderError
-from appliance.errors import FormatError
+from appliance.errors import ApplianceError
 from appliance.rag import ingest, retention, store
 from appliance.rag.embed import AwayError
 from appliance.rag.indexing import store as index
@@ -153,15 +153,22 @@ class Desk:
                 log.warning("postings stay as they are")
 
     async def _erase_forever(self) -> None:
+        ceiling = retention.Ceiling()
         while True:
+            pause = HOUSEKEEPING
             try:
                 if count := await retention.erase_old(self._tools, self._policy):
                     log.info("old contents erased", extra={"rows": count})
-            except (psycopg.Error, PoolTimeout, RecorderError, FormatError) as exc:
-                log.warning("old contents stay", extra={"cause": type(exc).__name__})
-                await asyncio.sleep(AGAIN)
-            else:
-                await asyncio.sleep(HOUSEKEEPING)
+            except (psycopg.Error, PoolTimeout, ApplianceError) as exc:
+                log.warning("old contents stay", extra={"cause": str(exc)})
+                pause = AGAIN
+            try:
+                if count := await ceiling.look(self._tools, self._policy):
+                    log.error("contents are older than the ceiling", extra={"rows": count})
+            except (psycopg.Error, PoolTimeout, ApplianceError) as exc:
+                log.warning("the ceiling was not looked at", extra={"cause": str(exc)})
+                pause = AGAIN
+            await asyncio.sleep(pause)
 
     async def _rescue(self, worker_id: int | None) -> None:
         """Queue again what a dead worker, or a lost connection, left behind."""

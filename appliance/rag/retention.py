@@ -2,19 +2,31 @@
 
 The record is durable and the sealed keys beside the log are destroyed (`audit/erasure.py`)
 before the deletion is: a worker that is killed in between records the same rows once more, and
-never deletes what no record tells of. Leaves and proofs stay.
+never deletes what no record tells of. Leaves and proofs stay. What is younger than the floor
+is erased by nobody: the recorder refuses as well. What is older than the ceiling, whatever
+kept it, is told to the log once, and once more when it is gone.
 """
 
 from pathlib import Path
 from uuid import uuid4
 
 from appliance.audit.event import Kind, fact
+from appliance.errors import ApplianceError
 from appliance.identity import policy
 from appliance.rag import store
 from appliance.rag.ingest import Tools
 
 ACTOR = "casemate-worker"
-AT_ONCE = 1000  # rows: the recorder overwrites their keys while others wait, some milliseconds
+AT_ONCE = (
+    200  # rows: the recorder looks at the age of each while others wait, some milliseconds
+)
+PART = "retention"  # in the records of the alarm
+
+
+class RetentionError(ApplianceError):
+    """The policy would erase what has to be kept."""
+
+    code = "CM-JRN-50"
 
 
 async def erase_old(tools: Tools, path: Path) -> int:
@@ -22,12 +34,44 @@ async def erase_old(tools: Tools, path: Path) -> int:
 
     Raises:
         FormatError: The policy cannot be read: nothing is deleted.
+        RetentionError: It keeps contents for less than its floor: nothing is deleted.
+        RefusedError: The recorder says that a content is too young: it stays.
         RecorderError: The recorder did not take the record: nothing is deleted, or no more.
     """
-    months, total = policy.read(path).retention_months, 0
+    rules, total = policy.read(path), 0
+    months = rules.retention_months
+    if months < rules.retention_floor:
+        raise RetentionError(f"{months} months are less than {rules.retention_floor}")
     while count := await _erase_some(tools, months):
         total += count
     return total
+
+
+class Ceiling:
+    """Tells the log when contents are too old, and when they no longer are."""
+
+    def __init__(self) -> None:
+        """Begin without an alarm."""
+        self._raised = False
+
+    async def look(self, tools: Tools, path: Path) -> int:
+        """Return how many contents are older than the ceiling of the policy in `path`.
+
+        Raises:
+            FormatError: The policy cannot be read.
+            RecorderError: The recorder did not take the record.
+        """
+        ceiling = policy.read(path).retention_ceiling
+        async with tools.pool.connection() as conn:
+            count = await store.count_content(conn, ceiling)
+        if bool(count) != self._raised:
+            kind = Kind.SERVICE_DEGRADED if count else Kind.SERVICE_RESTORED
+            event = fact(
+                kind, ACTOR, f"ceiling-{uuid4().hex}", part=PART, count=count, ceiling=ceiling
+            )
+            await tools.recorder.append(event)
+            self._raised = bool(count)
+        return count
 
 
 async def _erase_some(tools: Tools, months: int) -> int:

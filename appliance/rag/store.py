@@ -300,6 +300,16 @@ def vector_text(vector: Sequence[float]) -> str:
     return "[" + ",".join(f"{value:.6g}" for value in vector) + "]"
 
 
+async def count_content(conn: AsyncConnection, months: int) -> int:
+    """Return how many rows of the owners' histories are older."""
+    found = await conn.execute(
+        "SELECT count(*) FROM content WHERE at < now() - make_interval(months => %(months)s)",
+        {"months": months},
+    )
+    row = await found.fetchone()
+    return int(row[0]) if row else 0
+
+
 async def erase_content(conn: AsyncConnection, months: int, limit: int) -> list[int]:
     """Delete from the owners' histories what is older, up to the first row that stays.
 

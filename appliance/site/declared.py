@@ -9,6 +9,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
+from appliance.audit.retention import FLOOR_MONTHS
 from appliance.errors import ApplianceError, FormatError
 from appliance.identity import policy
 from appliance.identity.principal import SECOND_FACTOR_ROLES, Scope, check_roles
@@ -87,6 +88,25 @@ class Outcome(_Strict):
     def _ordered(self) -> Self:
         if self.nearby > self.answer:
             raise ValueError("nearby is above answer")
+        return self
+
+
+class Retention(_Strict):
+    """`[retention]`: how long contents are kept. Records: settings of the recorder."""
+
+    months: Literal[6, 12, 36, 60] = 12
+    """Older contents are erased."""
+
+    floor: Annotated[int, Field(ge=FLOOR_MONTHS, le=120)] = FLOOR_MONTHS
+    """Younger ones never are: months; the recorder has its own and refuses too."""
+
+    ceiling: Annotated[int, Field(ge=FLOOR_MONTHS, le=120)] = 60
+    """Older ones raise an alarm, whatever keeps them: months."""
+
+    @model_validator(mode="after")
+    def _ordered(self) -> Self:
+        if not self.floor <= self.months <= self.ceiling:
+            raise ValueError("floor, months and ceiling are not in this order")
         return self
 
 
@@ -201,9 +221,6 @@ class Declared(_Strict):
     default_model: str
     """Chat model of who names none."""
 
-    retention_months: Annotated[int, Field(ge=1, le=120)] = 12
-    """How long content is kept."""
-
     roles: dict[str, list[Scope]]
     """`[roles]`: role to scopes."""
 
@@ -215,6 +232,9 @@ class Declared(_Strict):
 
     limits: Limits = Limits()
     """`[limits]`."""
+
+    retention: Retention = Retention()
+    """`[retention]`."""
 
     outcome: Outcome = Outcome()
     """`[outcome]`."""
@@ -285,7 +305,9 @@ class Declared(_Strict):
             outcome=policy.Outcome(self.outcome.nearby, self.outcome.answer),
             ungrounded=self.ungrounded,
             vector_weights=weights,
-            retention_months=self.retention_months,
+            retention_months=self.retention.months,
+            retention_floor=self.retention.floor,
+            retention_ceiling=self.retention.ceiling,
         )
 
 

@@ -141,7 +141,7 @@ def casemate(*words: str) -> list[str]:
 
 
 @contextlib.contextmanager
-def recorder(folder: Path) -> Iterator[Path]:
+def recorder(folder: Path, content_floor_months: int = 0) -> Iterator[Path]:
     """Run a real recorder; lends its socket. Its log is in `folder/log`."""
     settings, socket = folder / "recorder.toml", folder / "recorder.sock"
     settings.write_text(
@@ -150,6 +150,7 @@ origin = "test.invalid/log"
 directory = "{folder / "log"}"
 last_signed = "{folder / "last-signed"}"
 socket = "{socket}"
+content_floor_months = {content_floor_months}
 [clients]
 {os.getuid()} = ["*"]
 """
@@ -200,10 +201,12 @@ backchannel = "{upstreams.realm["backchannel"]}"
     return settings
 
 
-def write_policy(folder: Path, months: int = 12) -> Path:
+def write_policy(folder: Path, months: int = 12, ceiling: int = 60) -> Path:
     """Write the policy of a site that keeps contents for so many months."""
-    text = Policy("Essai", [], {}, {}, Guards({}, {}), retention_months=months).text()
-    (path := folder / "policy.json").write_bytes(text)
+    policy = Policy(
+        "Essai", [], {}, {}, Guards({}, {}), retention_months=months, retention_ceiling=ceiling
+    )
+    (path := folder / "policy.json").write_bytes(policy.text())
     return path
 
 

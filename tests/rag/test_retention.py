@@ -21,7 +21,7 @@ from appliance.gateway.store import ContentRow, add_content
 from appliance.rag import retention
 from appliance.rag.ingest import Tools
 from appliance.rag.jobs import Desk
-from appliance.rag.retention import erase_old
+from appliance.rag.retention import Ceiling, RetentionError, erase_old
 from tests.rag.library import transaction
 from tests.rag.parts import recorder, short_folder, until, write_policy
 from tests.recording import completion, intent
@@ -184,8 +184,49 @@ def test_the_worker_cannot_delete_what_is_of_today(kept: Kept) -> None:
 
 def test_the_site_decides_how_long(kept: Kept) -> None:
     assert kept.erase(months=24) == 1
-    assert kept.erase(months=1) == 3
+    assert kept.erase(months=6) == 3
     assert kept.names() == []
+
+
+@pytest.mark.parametrize("months", [1, 5])
+def test_a_policy_below_its_floor_erases_nothing(kept: Kept, months: int) -> None:
+    with pytest.raises(RetentionError):
+        kept.erase(months=months)
+    assert len(kept.names()) == len(kept.keys()) == 4
+
+
+def test_what_the_recorder_has_to_keep_stays_whatever_the_database_says(
+    worker_database: str, gateway_database: str, server: str
+) -> None:
+    """Rows may be made old, leaves may not: the recorder asks its own log."""
+    superuser = make_conninfo(server, dbname=conninfo_to_dict(worker_database)["dbname"])
+    with short_folder() as folder, recorder(folder, content_floor_months=6) as socket:
+        at = connected(socket, lambda client: answer(client, list(AGES)))
+        rows = [row(name, AGES[name], at[name]) for name in AGES]
+        transaction(gateway_database, None, lambda conn: add_content(conn, rows))
+        kept = Kept(worker_database, superuser, folder, socket, at)
+        with pytest.raises(RefusedError) as caught:
+            kept.erase(months=12)
+        assert caught.value.code == "CM-JRN-50"
+        assert len(kept.names()) == len(kept.keys()) == 4
+        assert kept.recorded() == []
+
+
+def test_contents_past_the_ceiling_raise_one_alarm_until_they_are_gone(kept: Kept) -> None:
+    async def work(tools: Tools) -> list[int]:
+        ceiling, path = Ceiling(), write_policy(kept.folder, 12, ceiling=24)
+        counts = [await ceiling.look(tools, path) for _ in range(2)]
+        await erase_old(tools, path)
+        return counts + [await ceiling.look(tools, path) for _ in range(2)]
+
+    assert kept.with_tools(work) == [1, 1, 0, 0]
+    leaves = connected(kept.socket, lambda client: client.read(0, 1000))
+    told = [json.loads(leaf)["event"] for leaf in leaves]
+    alarms = [(e["type"], e["data"]) for e in told if e.get("data", {}).get("part")]
+    assert alarms == [
+        ("casemate.service.degraded.v1", {"part": "retention", "count": 1, "ceiling": 24}),
+        ("casemate.service.restored.v1", {"part": "retention", "count": 0, "ceiling": 24}),
+    ]
 
 
 def test_nothing_old_is_nothing_to_record(kept: Kept) -> None:

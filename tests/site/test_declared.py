@@ -55,6 +55,8 @@ def test_the_policy_holds_what_the_file_says() -> None:
     assert policy.guards.outbound["nir"] == "mask"
     assert (policy.outcome.nearby, policy.outcome.answer) == (-0.73, 0.54)
     assert policy.limits.passages == 8
+    kept = (policy.retention_floor, policy.retention_months, policy.retention_ceiling)
+    assert kept == (6, 12, 13)
 
 
 def changed(old: str, new: str) -> str:
@@ -104,6 +106,10 @@ REFUSED = [
         id="administrator with another role",
     ),
     pytest.param(changed('"lou"', '"Lou"'), "username", id="capital in an account"),
+    pytest.param(changed("months = 12", "months = 7"), "retention.months", id="other months"),
+    pytest.param(changed("months = 12", "months = 36"), "in this order", id="past the ceiling"),
+    pytest.param(changed("floor = 6", "floor = 5"), "retention.floor", id="below six months"),
+    pytest.param(changed("floor = 6", "floor = 13"), "in this order", id="below the floor"),
     pytest.param("site = ", "site.toml", id="no TOML"),
     pytest.param("", "labels", id="empty"),
 ]
