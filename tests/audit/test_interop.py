@@ -1,50 +1,31 @@
-"""Others judge our logs: Go's own `note` and `tlog`, and openssl.
+"""Go judges our logs: its own `note` and `tlog`. Other judges are in `test_judges.py`.
 
-The Go program is beside this file; its one module is locked by hash in `go.sum`. Built into
-`build/go`, from the module proxy that the machine is configured with.
+The program is in `interop`; its one module is locked by hash in `go.sum`, and comes from the
+module proxy that the machine is configured with.
 """
 
 import base64
 import functools
 import json
-import os
-import shutil
 import subprocess
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from appliance.audit.key import Signer
-from appliance.audit.note import Note
 from appliance.audit.publisher import Publisher
 from appliance.audit.tile import node_from_tiles, tiles_of
 from appliance.audit.tree import Frontier, consistency_path
-from tests.audit import logs
+from tests.audit import judges, logs
 
-HERE = Path(__file__).parent / "interop"
-BUILD = Path(__file__).parents[2] / "build" / "go"
 SIZES = [1, 2, 255, 256, 257, 65_537]
 
 
 @pytest.fixture(scope="module")
 def verifier() -> Path:
-    program = BUILD / "interop"
-    go = shutil.which("go") or shutil.which("go", path="/usr/lib/go/bin:/usr/local/go/bin")
-    assert go, "Go is missing: apt-get install golang-go"
-    settings = {
-        "GOPATH": str(BUILD / "path"), "GOCACHE": str(BUILD / "cache"), "CGO_ENABLED": "0",
-        "GOFLAGS": "-mod=readonly -modcacherw", "GOTOOLCHAIN": "local",
-        "GOSUMDB": "off",  # go.sum binds the module
-    }  # fmt: skip
-    BUILD.mkdir(parents=True, exist_ok=True)
-    argv = [go, "build", "-trimpath", "-o", str(program), "."]
-    done = subprocess.run(
-        argv, cwd=HERE, env={**os.environ, **settings}, capture_output=True, check=False
-    )
-    assert done.returncode == 0, done.stderr.decode()
-    return program
+    return judges.go()
 
 
 def record(n: int) -> bytes:
@@ -67,7 +48,7 @@ class Log:
         self.published: Publisher = logs.publish(folder, [record(n) for n in range(size)])
         self.directory = folder / "log"
         self.question: dict[str, Any] = {
-            "Dir": str(self.directory), "Key": logs.VERIFIER_KEY, "Proofs": [],
+            "Dir": str(self.directory), "Keys": logs.VERIFIER_KEYS.split("\n"), "Proofs": [],
             "Consistency": [],
         }  # fmt: skip
 
@@ -153,7 +134,7 @@ TAMPERINGS: dict[str, Callable[[Log], object]] = {
     "root in the checkpoint": lambda log: _flip(log.directory / "checkpoint", 30),
     "signature of the checkpoint": lambda log: _flip(log.directory / "checkpoint", -10),
     "key of another": lambda log: log.question.update(
-        Key=Signer(logs.ORIGIN, bytes(32)).verifier.text()
+        Keys=[Signer(logs.ORIGIN, bytes(32)).verifier.text()]
     ),
     "leaf hash": lambda log: _flip(log.directory / "tile/0/000", 99),
     "upper hash": lambda log: _flip(log.directory / "tile/1/000.p/1", 3),
@@ -176,24 +157,3 @@ def test_go_refuses_what_was_tampered_with(
     assert log.judged(verifier) == "ACCEPTED\n"
     tamper(log)
     assert log.judged(verifier).startswith("REFUSED:")
-
-
-# openssl, on the bytes of the note alone
-
-
-def openssl(folder: Path, text: bytes, signature: bytes) -> int:
-    public = bytes.fromhex("302a300506032b6570032100") + logs.SIGNER.verifier.public
-    files: Sequence[tuple[str, bytes]] = [("key", public), ("text", text), ("sig", signature)]
-    for name, data in files:
-        (folder / name).write_bytes(data)
-    argv = ["openssl", "pkeyutl", "-verify", "-pubin", "-keyform", "DER", "-inkey", "key"]
-    argv += ["-rawin", "-in", "text", "-sigfile", "sig"]
-    return subprocess.run(argv, cwd=folder, capture_output=True, check=False).returncode
-
-
-def test_openssl_accepts_the_signature_and_no_other(tmp_path: Path) -> None:
-    note = Note.parse(Log(tmp_path, 3).published.note)
-    text, (signature,) = note.text.encode(), note.signatures
-    assert openssl(tmp_path, text, signature.data) == 0
-    assert openssl(tmp_path, text.replace(b"\n3\n", b"\n2\n"), signature.data) != 0
-    assert openssl(tmp_path, text, bytes(64)) != 0

@@ -23,7 +23,8 @@ const height = 8 // of a tile: 256 hashes
 // Question is what to judge.
 type Question struct {
 	Dir         string        // folder of the log
-	Key         string        // verifier key
+	Keys        []string      // verifier keys; each has to have signed each checkpoint
+	Notes       [][]byte      // signed checkpoints, judged one by one when there is no folder
 	Proofs      []string      // tlog-proof files, each of the record that its index names
 	Consistency []Consistency // trees of which the log is a continuation
 }
@@ -54,11 +55,14 @@ func judge() error {
 	if err := json.NewDecoder(os.Stdin).Decode(&question); err != nil {
 		return err
 	}
+	if question.Dir == "" {
+		return judgeNotes(question)
+	}
 	message, err := os.ReadFile(filepath.Join(question.Dir, "checkpoint"))
 	if err != nil {
 		return err
 	}
-	head, err := open(message, question.Key)
+	head, err := open(message, question.Keys)
 	if err != nil {
 		return fmt.Errorf("checkpoint: %w", err)
 	}
@@ -66,7 +70,7 @@ func judge() error {
 		return err
 	}
 	for _, file := range question.Proofs {
-		if err := checkProof(question.Dir, file, question.Key, head); err != nil {
+		if err := checkProof(question.Dir, file, question.Keys, head); err != nil {
 			return fmt.Errorf("proof %s: %w", filepath.Base(file), err)
 		}
 	}
@@ -78,19 +82,42 @@ func judge() error {
 	return nil
 }
 
-// open verifies a checkpoint; its origin is the name of the key.
-func open(message []byte, key string) (tree, error) {
-	verifier, err := note.NewVerifier(key)
+// judgeNotes prints one line for each note: accepted, or why not.
+func judgeNotes(question Question) error {
+	for _, message := range question.Notes {
+		if _, err := open(message, question.Keys); err != nil {
+			fmt.Println("refused:", strings.ReplaceAll(err.Error(), "\n", " "))
+		} else {
+			fmt.Println("accepted")
+		}
+	}
+	return nil
+}
+
+// open verifies a checkpoint; its origin is the name of the first key. Each key has signed it.
+func open(message []byte, keys []string) (tree, error) {
+	var verifiers []note.Verifier
+	for _, text := range keys {
+		verifier, err := newVerifier(text)
+		if err != nil {
+			return tree{}, err
+		}
+		verifiers = append(verifiers, verifier)
+	}
+	opened, err := note.Open(message, note.VerifierList(verifiers...))
 	if err != nil {
 		return tree{}, err
 	}
-	opened, err := note.Open(message, note.VerifierList(verifier))
-	if err != nil {
-		return tree{}, err
+	signed := map[uint32]bool{}
+	for _, signature := range opened.Sigs {
+		signed[signature.Hash] = true
+	}
+	if len(signed) != len(verifiers) {
+		return tree{}, fmt.Errorf("%d keys signed, not %d", len(signed), len(verifiers))
 	}
 	lines := strings.Split(opened.Text, "\n")
-	if len(lines) != 4 || lines[0] != verifier.Name() || lines[3] != "" {
-		return tree{}, fmt.Errorf("not a checkpoint of %s", verifier.Name())
+	if len(lines) != 4 || lines[0] != verifiers[0].Name() || lines[3] != "" {
+		return tree{}, fmt.Errorf("not a checkpoint of %s", verifiers[0].Name())
 	}
 	size, err := strconv.ParseInt(lines[1], 10, 64)
 	if err != nil {
@@ -103,7 +130,7 @@ func open(message []byte, key string) (tree, error) {
 // files reads tiles as C2SP lays them out: without the height in the path.
 type files string
 
-func (dir files) Height() int                       { return height }
+func (dir files) Height() int                     { return height }
 func (dir files) SaveTiles([]tlog.Tile, [][]byte) {}
 func (dir files) ReadTiles(tiles []tlog.Tile) ([][]byte, error) {
 	var all [][]byte
@@ -192,7 +219,7 @@ func record(dir string, n, size int64) ([]byte, error) {
 }
 
 // checkProof checks a file of ours: header, index, path, empty line, checkpoint.
-func checkProof(dir, file, key string, head tree) error {
+func checkProof(dir, file string, keys []string, head tree) error {
 	data, err := os.ReadFile(file)
 	if err != nil {
 		return err
@@ -218,7 +245,7 @@ func checkProof(dir, file, key string, head tree) error {
 		}
 		path = append(path, sibling)
 	}
-	signed, err := open(parts[1], key)
+	signed, err := open(parts[1], keys)
 	if err != nil {
 		return err
 	}
