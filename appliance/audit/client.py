@@ -24,6 +24,7 @@ from appliance.audit.frame import (
     READ_MAX,
     Answer,
     Attach,
+    Erased,
     Extend,
     Extended,
     Key,
@@ -31,6 +32,7 @@ from appliance.audit.frame import (
     Prove,
     Proved,
     Question,
+    Ranges,
     Read,
     State,
     Status,
@@ -251,6 +253,10 @@ class RecorderClient(asyncio.Protocol):
         """
         found = await self._ask(Extend(old, 0), Extended)
         return found.note, found.path
+
+    async def erased(self) -> list[tuple[int, int]]:
+        """Return the ranges of records whose contents are erased for good."""
+        return (await self._ask(Erased(0), Ranges)).ranges
 
     async def _ask(self, question: Question, answer: type[Body]) -> Body:
         found = await self._send(question, None, self._patience)

@@ -14,9 +14,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from appliance.audit import erased_marks
+from appliance.audit import erased_marks, pruned
+from appliance.audit.erased_marks import Marks
 from appliance.audit.event import FACTS, Event, Fact, Kind, Leaf
-from appliance.audit.retention import before
+from appliance.audit.retention import before, join
 from appliance.audit.writer import Writer, clocks
 from appliance.errors import ApplianceError, FormatError
 
@@ -60,10 +61,11 @@ class Erasures:
         self._writer, self._entries, self._rules = writer, entries, rules
         self._begun: dict[int, tuple[int, int]] = {}  # index of the record -> range
         done, in_store = map(erased_marks.read, self._folders)
-        self._last = erased_marks.NONE if done is None else done
-        self._restored = in_store != self._last
+        self.marks = done or Marks()
+        writer.erased = self.marks.ranges
+        self._restored = in_store is None or in_store.last != self.marks.last
         if self._restored:
-            self._replay(max(0, min(in_store or 0, self._last)))
+            self._replay(max(0, min(in_store.last if in_store else 0, self.marks.last)))
         for index, leaf in enumerate(writer.recent, writer.first):
             if _SUBJECT in leaf:
                 self._recall(index, Leaf.parse(leaf).event)
@@ -110,18 +112,28 @@ class Erasures:
         """
         if not self._begun and not self._restored:
             return
+        sealed = self._writer.volume.sealed
         for index, (first, end) in self._begun.items():
-            keys = self._writer.volume.sealed.destroy(first, end)
+            keys = sealed.destroy(first, end)
             self._writer.record(Kind.CONTENT_ERASED, erase=index, keys=keys)
-        self._last = max([*self._begun, self._last])
+        ranges = join(
+            [*self.marks.ranges, *self._begun.values()],
+            lambda first, end: bool(sealed.held(first, end)),
+        )
+        self.marks = Marks(max([*self._begun, self.marks.last]), ranges)
+        self._writer.erased = ranges
         for folder in reversed(self._folders):
-            erased_marks.write(folder, self._last)
+            erased_marks.write(folder, self.marks)
         self._begun.clear()
         self._restored = False
         self._writer.commit()
 
     def _replay(self, start: int) -> None:
         """Take each erasure that published leaves from `start` on ask for."""
+        volume = self._writer.volume
+        if kept := pruned.minimum(volume.directory):  # those keys went with their records
+            volume.sealed.destroy(0, kept)
+        start = max(start, kept)
         while start < self._writer.first:
             leaves = self._entries(start, min(_READ, self._writer.first - start))
             for index, leaf in enumerate(leaves, start):

@@ -79,6 +79,12 @@ class Unseal(_Question, tag="sealed"):
     ref: int
 
 
+class Erased(_Question, tag="erased"):
+    """The records whose contents are erased for good: no content, no person is named."""
+
+    ref: int
+
+
 class Extend(_Question, tag="extend"):
     """The signed checkpoint, and the proof that it extends the log of `old` leaves."""
 
@@ -86,7 +92,7 @@ class Extend(_Question, tag="extend"):
     ref: int
 
 
-Question = Status | Read | Prove | Unseal | Extend
+Question = Status | Read | Prove | Unseal | Extend | Erased
 Request = Append | Attach | Question
 
 
@@ -186,6 +192,12 @@ class Key(msgspec.Struct, frozen=True):
     """A sealed content key."""
 
     sealed: bytes
+
+
+class Ranges(msgspec.Struct, frozen=True):
+    """Ranges of records, from the first to before the end, ascending."""
+
+    ranges: list[tuple[int, int]]
 
 
 def pack(body: bytes) -> bytes:

@@ -8,6 +8,7 @@ from appliance.audit.checkpoints import Checkpoints
 from appliance.audit.frame import (
     READ_MAX,
     BudgetState,
+    Erased,
     Extend,
     Extended,
     Key,
@@ -15,6 +16,7 @@ from appliance.audit.frame import (
     Prove,
     Proved,
     Question,
+    Ranges,
     Read,
     State,
     Status,
@@ -52,6 +54,8 @@ class Questions:
                 return await self._read(question)
             case Prove():
                 return await self._prove(question)
+            case Erased():
+                return Ranges(self._writer.erased)
             case Extend():
                 return Extended(*await asyncio.to_thread(self._publisher.extend, question.old))
             case Unseal():

@@ -1,5 +1,6 @@
 """How long contents have to be kept, and may be. Pure."""
 
+from collections.abc import Callable, Iterable
 from datetime import UTC, datetime
 
 MONTHS = (6, 12, 36, 60)  # what a site may choose
@@ -21,3 +22,21 @@ def before(at: int, months: int) -> int:
             continue
         return int(earlier.timestamp()) * _MICRO + now.microsecond
     raise AssertionError("a month has 28 days")
+
+
+def join(
+    ranges: Iterable[tuple[int, int]], apart: Callable[[int, int], bool]
+) -> list[tuple[int, int]]:
+    """Return ranges in order, those joined between which nothing is left.
+
+    Args:
+        ranges: From the first record to before the end; they may overlap.
+        apart: Tells whether something is left from a record to before another one.
+    """
+    joined: list[tuple[int, int]] = []
+    for first, end in sorted(ranges):
+        if joined and (first <= joined[-1][1] or not apart(joined[-1][1], first)):
+            joined[-1] = joined[-1][0], max(end, joined[-1][1])
+        else:
+            joined.append((first, end))
+    return joined

@@ -210,4 +210,4 @@ def create(folder: Path, size: int) -> None:
         OSError: It exists, or cannot be made.
     """
     segments.create(folder, size // SLOT_BYTES * SLOT_BYTES, _HEADER)
-    erased_marks.write(folder, erased_marks.NONE)
+    erased_marks.write(folder, erased_marks.Marks())

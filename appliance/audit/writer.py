@@ -71,6 +71,7 @@ class Writer:
         self.recent, self.hashes = found.leaves, found.hashes  # from `first` on
         self.first = found.frontier.size - len(found.leaves)
         self.level = Level.PLENTY
+        self.erased: list[tuple[int, int]] = []  # records whose contents are gone for good
         self.anchored = later(volume.read_anchored(), last_in(found.leaves))
         self._uid, self._clock = uid, clock
         self.boot = _BOOT.read_bytes().strip()

@@ -38,12 +38,31 @@ async def erase_old(tools: Tools, path: Path) -> int:
         RefusedError: The recorder says that a content is too young: it stays.
         RecorderError: The recorder did not take the record: nothing is deleted, or no more.
     """
+    await erase_again(tools)
     rules, total = policy.read(path), 0
     months = rules.retention_months
     if months < rules.retention_floor:
         raise RetentionError(f"{months} months are less than {rules.retention_floor}")
     while count := await _erase_some(tools, months):
         total += count
+    return total
+
+
+async def erase_again(tools: Tools) -> int:
+    """Delete the rows of erased contents that a restored database brought back.
+
+    Their keys are gone, and no visa is asked twice: the recorder knows the ranges.
+
+    Raises:
+        RecorderError: The recorder is away: nothing is deleted, or no more.
+    """
+    total = 0
+    for first, end in await tools.recorder.erased():
+        async with tools.pool.connection() as conn:
+            total += await store.erase_range(conn, first, end)
+    if total:
+        event = fact(Kind.CONTENT_ERASE, ACTOR, f"again-{uuid4().hex}", count=total, restored=1)
+        await tools.recorder.append(event)
     return total
 
 

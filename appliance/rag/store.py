@@ -300,6 +300,15 @@ def vector_text(vector: Sequence[float]) -> str:
     return "[" + ",".join(f"{value:.6g}" for value in vector) + "]"
 
 
+async def erase_range(conn: AsyncConnection, first: int, end: int) -> int:
+    """Delete the rows of the records from `first` to before `end`; return how many."""
+    done = await conn.execute(
+        "DELETE FROM content WHERE record >= %(first)s AND record < %(end)s",
+        {"first": first, "end": end},
+    )
+    return done.rowcount
+
+
 async def count_content(conn: AsyncConnection, months: int) -> int:
     """Return how many rows of the owners' histories are older."""
     found = await conn.execute(

@@ -7,8 +7,9 @@ from typing import Any
 
 import pytest
 
-from appliance.audit import erasure, volume
+from appliance.audit import erased_marks, erasure, volume
 from appliance.audit.desk import Desk
+from appliance.audit.erased_marks import Marks
 from appliance.audit.erasure import Erasures, Rules, TooYoungError
 from appliance.audit.event import Event, Fact, Kind, Leaf, fact
 from appliance.errors import FormatError, VerificationError
@@ -294,6 +295,9 @@ def test_a_store_that_came_back_from_a_backup_is_erased_again(
         assert keys(parts, ends) == gone == [False, True, False, False, True, True]
         assert [data["keys"] for name, data in told(parts) if name == "erased"] == [1, 2, 1, 2]
         size = parts.writer.admission.size
+        marks = erased_marks.read(sealed)
+        assert marks
+        assert marks.ranges == [(0, ends[0] + 1), (ends[2], ends[3] + 1)]
     with opened(recorder_settings) as parts:
         start(parts).carry_out()
         assert parts.writer.admission.size == size
@@ -313,4 +317,5 @@ def test_a_log_from_before_the_marks_is_looked_through_once(
             start(parts).carry_out()
             assert keys(parts, ends) == [False, True, True, True, True, True]
             assert [name for name, _ in told(parts)] == ["erase", "erased"]
-    assert int(mark.read_text()) == 2 * REQUESTS
+    marks = erased_marks.read(mark.parent)
+    assert marks == Marks(2 * REQUESTS, [(0, ends[1])])

@@ -2,7 +2,7 @@ from datetime import UTC, datetime
 
 import pytest
 
-from appliance.audit.retention import before
+from appliance.audit.retention import before, join
 
 
 @pytest.mark.parametrize(
@@ -21,3 +21,15 @@ def test_months_are_those_of_the_calendar(now: str, months: int, then: str) -> N
     at, expected = (datetime.fromisoformat(t).replace(tzinfo=UTC) for t in (now, then))
     found = before(int(at.timestamp() * 1_000_000) + 7, months)
     assert found == int(expected.timestamp() * 1_000_000) + 7
+
+
+def test_ranges_are_joined_where_nothing_is_left_between() -> None:
+    left = {15}
+
+    def apart(first: int, end: int) -> bool:
+        return any(first <= one < end for one in left)
+
+    assert join([(8, 10), (0, 5), (3, 9)], apart) == [(0, 10)]
+    assert join([(0, 5), (20, 30), (6, 8)], apart) == [(0, 8), (20, 30)]
+    assert join([(0, 30), (2, 3)], apart) == [(0, 30)]
+    assert join([], apart) == []

@@ -212,6 +212,23 @@ def test_what_the_recorder_has_to_keep_stays_whatever_the_database_says(
         assert kept.recorded() == []
 
 
+def test_rows_that_a_restored_database_brings_back_go_again(kept: Kept) -> None:
+    kept.erase(months=12)
+    back = [row(name, AGES[name], kept.records[name]) for name in ("ancient", "old")]
+    transaction(
+        make_conninfo(kept.worker, user="casemate_gateway"),
+        None,
+        lambda conn: add_content(conn, back),
+    )
+    assert kept.names() == sorted(AGES)
+    assert kept.erase(months=36) == 0
+    assert kept.names() == ["year", "young"]
+    again = kept.recorded()[-1]["data"]
+    assert again == {"count": 2, "restored": 1}
+    assert kept.erase(months=36) == 0
+    assert len(kept.recorded()) == 2
+
+
 def test_contents_past_the_ceiling_raise_one_alarm_until_they_are_gone(kept: Kept) -> None:
     async def work(tools: Tools) -> list[int]:
         ceiling, path = Ceiling(), write_policy(kept.folder, 12, ceiling=24)
