@@ -11,7 +11,7 @@ from enum import StrEnum
 from itertools import islice
 from pathlib import Path
 
-from appliance.audit import journal
+from appliance.audit import journal, pruned
 from appliance.audit.publisher import CHECKPOINT
 from appliance.audit.tile import WIDTH, Tile, split_bundle, split_tile
 from appliance.audit.tree import HASH_BYTES
@@ -67,6 +67,16 @@ class Archive:
 
     def __init__(self, directory: Path) -> None:
         self._directory = directory
+        self.begins = pruned.minimum(directory)  # first record that was not pruned
+
+    def state(self) -> bytes:
+        """Return the state of the budgets where a pruned log begins.
+
+        Raises:
+            TamperedError: It is not there.
+        """
+        name = pruned.name_of(self.begins)
+        return _read(self._directory / name, name, Fault.ADMISSION, self.begins)
 
     def checkpoint(self) -> bytes | None:
         """Return the signed checkpoint, if there is one."""
@@ -111,7 +121,7 @@ class Archive:
             ) from exc
 
     def journal(self, signed: int) -> Iterator[Record]:
-        """Yield the records of the journal, in order.
+        """Yield the records of the journal, in order; of a pruned log, some that are old too.
 
         Where it is damaged before record `signed`, what can still be read is yielded first, so
         that the record is named which differs from what was signed.
@@ -124,6 +134,8 @@ class Archive:
         paths = sorted(folder.glob("[0-9]" * 16))
         if not paths:
             raise TamperedError(Fault.JOURNAL, "there is no journal", file=JOURNAL, record=0)
+        if self.begins:
+            index = min(self.begins, int(paths[0].name))
         for path in paths:
             name = f"{JOURNAL}/{path.name}"
             data = _read(path, name, Fault.JOURNAL, index)

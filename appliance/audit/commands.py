@@ -41,6 +41,7 @@ from appliance.audit.key import (
     scalar_from,
     verifier_key,
 )
+from appliance.audit.prune_commands import prune, retention
 from appliance.audit.reading.commands import app as reader
 from appliance.audit.receipt import SUFFIX, Verified, check, page, page_digest, receipt_file
 from appliance.audit.verdict import (
@@ -65,6 +66,8 @@ receipt = typer.Typer(no_args_is_help=True, help="Receipts of answers.")
 app.add_typer(receipt, name="receipt")
 app.add_typer(new_epoch, name="new-epoch")
 app.command("heartbeat")(run_heartbeat)
+app.command("prune")(prune)
+app.command("retention")(retention)
 app.command()(forward)
 app.add_typer(index, name="index")
 app.add_typer(reader, name="reader")

@@ -31,7 +31,6 @@ class Remark(StrEnum):
     GAP = "W_GAP"
     LOSS = "W_LOSS"
     ORPHAN = "W_ORPHAN_INTENT"
-    PRUNED = "W_PRUNED"
     UNSIGNED = "W_UNSIGNED_TAIL"
 
 

@@ -21,6 +21,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
+from appliance.audit import pruned
 from appliance.audit.checkpoint import Checkpoint, empty, open_checkpoint
 from appliance.audit.key import Signer
 from appliance.audit.note import sign
@@ -62,6 +63,7 @@ class Publisher:
         )  # replaced at once: threads read it
         self._signed = self._published[0]
         self._edge: list[list[bytes]] = []  # per level, the hashes of its unfinished tile
+        self.kept = 0  # first record that was not pruned
 
     @property
     def head(self) -> Checkpoint:
@@ -86,7 +88,7 @@ class Publisher:
             note, head = b"", empty(self._signer.verifier.name)
         except (FormatError, VerificationError) as exc:
             raise RollbackError(f"the published checkpoint is not ours: {exc}") from exc
-        self._published = head, note
+        self._published, self.kept = (head, note), pruned.minimum(self._directory)
         return head
 
     def open(
@@ -182,26 +184,31 @@ class Publisher:
         """Return a published leaf.
 
         Raises:
-            VerificationError: The leaf is not published.
+            VerificationError: The leaf is not published, or was pruned.
         """
         head = self.head
-        _check_published(index, head)
+        self._check_kept(index, head)
         return self._entries(tile_at(0, index // WIDTH, head.size))[index % WIDTH]
 
     def entries(self, start: int, limit: int) -> list[bytes]:
         """Return published leaves from `start` on, at most `limit`; a bundle is read once.
 
         Raises:
-            VerificationError: The first one is not published.
+            VerificationError: The first one is not published, or was pruned.
         """
         size = self.head.size
-        _check_published(start, self.head)
+        self._check_kept(start, self.head)
         end = min(start + limit, size)
         found: list[bytes] = []
         for index in range(start // WIDTH, -(-end // WIDTH)):
             found += self._entries(tile_at(0, index, size))
         first = start - start % WIDTH
         return found[start - first : end - first]
+
+    def _check_kept(self, index: int, head: Checkpoint) -> None:
+        _check_published(index, head)
+        if index < self.kept:
+            raise VerificationError(f"record {index} was pruned, the log begins at {self.kept}")
 
     def _recover(self, head: Checkpoint) -> Frontier:
         levels = range(-(-head.size.bit_length() // 8))

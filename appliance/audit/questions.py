@@ -87,6 +87,7 @@ class Questions:
     async def _read(self, question: Read) -> Leaves:
         size = self._writer.volume.size
         start = max(0, size + question.start) if question.start < 0 else question.start
+        start = max(start, self._publisher.kept)
         end = min(size, start + min(question.max, READ_MAX))
         if start >= end:
             return Leaves(start, [])

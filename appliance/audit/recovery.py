@@ -6,6 +6,7 @@ Nothing is written here. The log that is found has to extend what was signed las
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from appliance.audit import pruned
 from appliance.audit.checkpoint import Checkpoint
 from appliance.audit.event import Kind
 from appliance.audit.lifecycle import parse_stored, recall, replay
@@ -45,6 +46,7 @@ def recover(
     head = publisher.load()
     state = _snapshot(volume, calendar)
     oldest = max(0, state.size - admission.IDS_KEPT)  # whose id is remembered
+    oldest = max(oldest, min(volume.begins, pruned.minimum(volume.directory)))
     first = min(head.size, oldest)
     leaves = volume.take_leaves(first)
     tail = leaves[max(0, head.size - first) :]
@@ -64,10 +66,18 @@ def _snapshot(volume: Volume, calendar: Calendar) -> Admission:
         try:
             state = Admission.from_bytes(data, calendar)
         except FormatError:
-            return Admission(calendar)
+            return _first(volume, calendar)
         if state.size <= volume.size:
             return state
-    return Admission(calendar)
+    return _first(volume, calendar)
+
+
+def _first(volume: Volume, calendar: Calendar) -> Admission:
+    """Return the state before the first record that is there."""
+    begins = pruned.minimum(volume.directory)
+    if not begins:
+        return Admission(calendar)
+    return Admission.from_bytes(pruned.read_state(volume.directory, begins), calendar)
 
 
 def _shutdown(last: bytes) -> str:

@@ -81,10 +81,6 @@ REMARKS: Mapping[Remark, Texts] = {
         EN: "lines to the collector were lost",
     },
     Remark.ORPHAN: {FR: "demande sans fin", EN: "request without an end"},
-    Remark.PRUNED: {
-        FR: "les événements qui précèdent ont été éliminés à leur terme",
-        EN: "the events before were pruned at their term",
-    },
     Remark.UNSIGNED: {
         FR: "rien n’est signé à partir d’ici, alors que ce devrait l’être",
         EN: "nothing is signed from here on, though it should be",
@@ -136,6 +132,10 @@ TAMPERED: Texts = {
     EN: "THE LOG WAS TAMPERED WITH\n  {place}\n  {fault}.\n"
     "  Technical detail: {code}, {detail}",
 }
+PRUNED: Texts = {
+    FR: "  Éliminés     les {pruned} premiers, à leur terme ; leurs empreintes restent signées",
+    EN: "  Pruned       the first {pruned}, at their term; their hashes are still signed",
+}
 RECORD: Texts = {FR: "Événement {record}", EN: "Event {record}"}
 OFFSET: Texts = {FR: "octet {offset}", EN: "byte {offset}"}
 BUDGETS: Texts = {FR: "Budgets, en jetons :", EN: "Budgets, in tokens:"}
@@ -186,6 +186,8 @@ def whole_text(report: Report, trust: Trust, language: Language) -> str:
             for finding in report.findings[:REMARKS_SHOWN]
         ),
     ]  # fmt: skip
+    if report.pruned:
+        lines.insert(1, PRUNED[language].format(pruned=report.pruned))
     if report.budgets:
         lines.append(BUDGETS[language])
         lines += [_budget(name, b, language) for name, b in sorted(report.budgets.items())]
@@ -233,7 +235,8 @@ def whole_facts(report: Report, trust: Trust) -> dict[str, Any]:
     return {
         "verdict": "whole", "exit": report.exit_code, "origin": report.head.origin,
         "signed": report.head.size, "records": report.records, "root": report.head.root.hex(),
-        "anchors": len(trust.earlier), "open": report.open, "stopped_by": report.stopped_by,
+        "pruned": report.pruned, "anchors": len(trust.earlier),
+        "open": report.open, "stopped_by": report.stopped_by,
         "findings": [
             {"remark": str(finding.remark), "record": finding.record}
             for finding in report.findings

@@ -9,12 +9,17 @@ In this order, so that what fails is named as closely as it can be:
 6. each record is a leaf at its place;
 7. the recorder would have admitted it: the budgets are recomputed on the way.
 
+Of a log that was pruned the hashes are all there, and the records from where it begins on; the
+budgets go on from the state whose digest the record of the pruning holds.
+
 What is wrong raises `TamperedError`. What an honest log may show too is a finding: a request
 without an end, a step of the clock, records that are durable and not yet signed. That the log
 was not brought back to an earlier state, nothing in the log can prove: for that the auditor
 brings what was kept elsewhere, the last signed root or an older checkpoint.
 """
 
+import base64
+import hashlib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -60,6 +65,7 @@ class Report:
     budgets: Mapping[str, Standing]  # at the last record
     stopped_by: str
     open: int  # requests without an end
+    pruned: int = 0  # records that went at their term, as the log says
 
     @property
     def exit_code(self) -> int:
@@ -81,11 +87,12 @@ def verify(directory: Path, trust: Trust) -> Report:
     signed = _signed_hashes(archive, head, trust)
     for record in _bundles(archive, head):
         _check_hash(archive, record, signed, Fault.LEAF)
-    walk = _Walk(archive, trust)
+    walk = _Walk(archive, trust, signed)
     for record in archive.journal(head.size):
         if record.index < head.size:
             _check_hash(archive, record, signed, Fault.JOURNAL)
-        walk.step(record, signed=record.index < head.size)
+        if record.index >= archive.begins:
+            walk.step(record, signed=record.index < head.size)
     return walk.report(head)
 
 
@@ -132,7 +139,7 @@ def _narrowed(archive: Archive, hashes: bytes, head: Checkpoint, trust: Trust) -
     Whoever changed a record, and not all of bundle, hash and journal, left a difference between
     them; or differs from a receipt. Else all that is known is that the tree is another one.
     """
-    journal = archive.journal(head.size)
+    journal = (one for one in archive.journal(head.size) if one.index >= archive.begins)
     for record in _bundles(archive, head):
         if leaf_hash(record.leaf) != _hash(hashes, record.index):
             return _fault(archive, record, Fault.TILE, "record and leaf hash differ")
@@ -145,12 +152,22 @@ def _narrowed(archive: Archive, hashes: bytes, head: Checkpoint, trust: Trust) -
 
 
 def _bundles(archive: Archive, head: Checkpoint) -> Iterator[Record]:
-    for index in range(-(-head.size // WIDTH)):
+    for index in range(archive.begins // WIDTH, -(-head.size // WIDTH)):
         yield from archive.entries(tile_at(0, index, head.size))
 
 
 def _hash(hashes: bytes, index: int) -> bytes:
     return hashes[index * HASH_BYTES : (index + 1) * HASH_BYTES]
+
+
+def _prefix(signed: bytes, size: int) -> Frontier:
+    """Return the frontier of the first records, from their leaf hashes."""
+
+    def node(height: int, n: int) -> bytes:
+        places = range(n << height, (n + 1) << height)
+        return complete_root([_hash(signed, place) for place in places])
+
+    return Frontier.from_nodes(size, node)
 
 
 def _check_hash(archive: Archive, record: Record, signed: bytes, fault: Fault) -> None:
@@ -164,19 +181,48 @@ def _fault(archive: Archive, record: Record, fault: Fault, detail: str) -> Tampe
     )
 
 
+def _unfounded(begins: int, detail: str) -> TamperedError:
+    return TamperedError(Fault.ADMISSION, detail, file="pruned", record=begins)
+
+
 class _Walk:
     """Goes through the records in order, and keeps what the report needs."""
 
-    def __init__(self, archive: Archive, trust: Trust) -> None:
+    def __init__(self, archive: Archive, trust: Trust, signed: bytes) -> None:
         self._archive = archive
         self._earlier = sorted(trust.earlier, key=lambda checkpoint: checkpoint.size)
         self._known = dict(trust.records)
         self._admission = Admission(Calendar(trust.time_zone))
         self._frontier = Frontier()
+        self._pruning = ""  # digest of the state, until its record is seen
+        if archive.begins:
+            self._begin(signed)
         self._findings: list[Finding] = []
         self._watch = Watch()
         self._last: Leaf | None = None
         self._times: list[int] = []  # of the records that are not signed: first and last
+
+    def _begin(self, signed: bytes) -> None:
+        """Begin where a pruned log does; what is older is compared with the hashes."""
+        begins = self._archive.begins
+        for index in sorted(self._known):
+            if index < begins and leaf_hash(self._known.pop(index)) != _hash(signed, index):
+                detail = "this is not the record of the receipt"
+                raise TamperedError(Fault.ROLLBACK, detail, file="tile", record=index)
+        older = [one for one in self._earlier if 0 < one.size < begins]
+        self._earlier = [one for one in self._earlier if one.size >= begins]
+        for one in older:
+            self._frontier = _prefix(signed, one.size)
+            self._check_root(one)
+        self._frontier = _prefix(signed, begins)
+        data = self._archive.state()
+        self._pruning = base64.b64encode(hashlib.sha256(data).digest()).decode()
+        try:
+            self._admission = Admission.from_bytes(data, self._admission.calendar)
+        except FormatError as exc:
+            raise _unfounded(begins, str(exc)) from exc
+        if self._admission.size != begins:
+            raise _unfounded(begins, "the state is that of another record")
 
     def step(self, record: Record, *, signed: bool) -> None:
         """Check one record against those before it."""
@@ -195,6 +241,7 @@ class _Walk:
         if self._stepped(leaf):
             self._findings.append(Finding(Remark.CLOCK, leaf.index))
         self._findings += self._watch.step(leaf)
+        self._look_for_pruning(leaf)
         if not signed:
             self._times = [*self._times[:1], leaf.at]
         self._frontier.add(record.leaf)
@@ -203,6 +250,9 @@ class _Walk:
     def report(self, head: Checkpoint) -> Report:
         """Return what was found."""
         self._check_earlier()
+        if self._pruning:
+            detail = "no record says that those before were pruned"
+            raise _unfounded(self._archive.begins, detail)
         missing = [checkpoint.size for checkpoint in self._earlier]
         missing += [index + 1 for index in self._known]
         if missing:
@@ -218,19 +268,28 @@ class _Walk:
         self._findings += [Finding(Remark.ORPHAN, index) for index in places]
         return Report(
             head, self._frontier.size, self._frontier.root(), self._findings,
-            state.standings(at), state.stopped_by, len(state.open),
+            state.standings(at), state.stopped_by, len(state.open), self._archive.begins,
         )  # fmt: skip
 
     def _check_earlier(self) -> None:
         """Check the earlier checkpoints of just as many records as were seen."""
-        size = self._frontier.size
-        while self._earlier and self._earlier[0].size == size:
-            if self._earlier.pop(0).root != self._frontier.root():
-                raise TamperedError(
-                    Fault.ROLLBACK,
-                    f"the first {size} records are not those that were signed before",
-                    file="journal", record=size - 1,
-                )  # fmt: skip
+        while self._earlier and self._earlier[0].size == self._frontier.size:
+            self._check_root(self._earlier.pop(0))
+
+    def _check_root(self, one: Checkpoint) -> None:
+        if one.root != self._frontier.root():
+            raise TamperedError(
+                Fault.ROLLBACK,
+                f"the first {one.size} records are not those that were signed before",
+                file="journal", record=one.size - 1,
+            )  # fmt: skip
+
+    def _look_for_pruning(self, leaf: Leaf) -> None:
+        event = leaf.event
+        if isinstance(event, Fact) and event.kind is Kind.AUDIT_PRUNE:
+            said = event.data.get("end"), event.data.get("state")
+            if said == (self._archive.begins, self._pruning):
+                self._pruning = ""
 
     def _stepped(self, leaf: Leaf) -> bool:
         """Tell whether the clock was set before this leaf."""

@@ -202,6 +202,7 @@ class Volume:
             self.close()
             raise
         self._last: Scan | None = last
+        self.begins = self._files.firsts()[0]  # first record of the journal
         self.size = last.next  # durable leaves
         self.truncated = last.torn  # bytes of a torn record that were cut
 
