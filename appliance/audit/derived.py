@@ -30,6 +30,10 @@ _OWN = {"type", *_FIELDS}
 _EPOCH = datetime(1970, 1, 1)  # noqa: DTZ001 - UTC; written with its Z
 _FORMULA = tuple("=+-@\uff1d\uff0b\uff0d\uff20")  # in their wide forms too
 _CONTROL = re.compile("[\x00-\x1f\x7f\x85\u2028\u2029]")
+_is_plain = re.compile(
+    '[^"\x00-\x1f\x7f\x85\u2028\u2029=+@\uff1d\uff0b\uff0d\uff20\\s-]'
+    '[^"\x00-\x1f\x7f\x85\u2028\u2029]*\\Z'
+).match
 
 Json = dict[str, Any]
 
@@ -63,16 +67,19 @@ def csv_line(leaf: Leaf, digest: bytes) -> bytes:
     """
     event: Json = msgspec.to_builtins(leaf.event)
     data: Mapping[str, Any] = event.pop("data", {})
-    own = {**{key: value for key, value in data.items() if key in _OWN}, **event}
+    own = {**data, **event} if data else event
     details = {key: value for key, value in event.items() if key not in _OWN}
     if rest := {k: v for k, v in data.items() if k not in _OWN or k in event}:
         details["data"] = rest
-    cells = [leaf.index, moment(leaf.at), event["type"]]
+    cells = [f'"{leaf.index}";"{moment(leaf.at)}";"{event["type"]}"']
     for name in _FIELDS:
         value = own.get(name)
-        cells.append("" if value is None else value)
-    cells += [encode(details).decode() if details else "", leaf.uid, digest.decode()]
-    return (";".join(map(cell, cells)) + "\n").encode()
+        cells.append('""' if value is None or value == "" else cell(str(value)))
+    # JSON escapes control characters but three, and begins with a brace.
+    text = _CONTROL.sub(" ", encode(details).decode()) if details else ""
+    quoted = text.replace('"', '""')
+    cells.append(f'"{quoted}";"{leaf.uid}";"{digest.decode()}"\n')
+    return ";".join(cells).encode()
 
 
 def moment(at: int) -> str:
@@ -84,9 +91,11 @@ def moment(at: int) -> str:
     return when.isoformat(timespec="microseconds") + "Z"
 
 
-def cell(value: object) -> str:
+def cell(text: str) -> str:
     """Return a cell in quotes that no spreadsheet takes for a formula."""
-    text = _CONTROL.sub(" ", str(value))
+    if _is_plain(text):
+        return f'"{text}"'
+    text = _CONTROL.sub(" ", text)
     if text.lstrip().startswith(_FORMULA):
         text = "'" + text
     return '"' + text.replace('"', '""') + '"'
