@@ -30,6 +30,7 @@ from appliance.gateway.engines import Engines
 from appliance.gateway.health import Examination
 from appliance.gateway.history import History
 from appliance.gateway.hot import Hot, Parts
+from appliance.gateway.loads import Loads
 from appliance.gateway.recipients import Recipients
 from appliance.gateway.recording import Recording
 from appliance.gateway.routes import router as gateway_routes
@@ -104,7 +105,9 @@ async def _gateway_state(
     )
     history = await stack.enter_async_context(History(await stack.enter_async_context(alone)))
     recording = Recording(recorder, history, running, recipients)
-    engines = _engines(settings, recording)
+    loads = Loads(recording.tell)
+    stack.callback(loads.close)
+    engines = _engines(settings, recording, loads)
     stack.callback(engines.close)
     departures = Departures()
     stack.callback(departures.close)
@@ -128,13 +131,15 @@ def _switch(running: Running, stopped: bool) -> None:  # noqa: FBT001 - the reco
         running.stop()
 
 
-def _engines(settings: GatewaySettings, recording: Recording) -> Engines:
+def _engines(settings: GatewaySettings, recording: Recording, loads: Loads) -> Engines:
     def told(name: str, ready: bool) -> None:  # noqa: FBT001 - the engines' call
         kind = Kind.SERVICE_RESTORED if ready else Kind.SERVICE_DEGRADED
         recording.tell(fact(kind, settings.name, new_id(), part=f"engine {name}"))
 
     embedder = settings.embedder and (settings.embedding_model, settings.embedder)
-    return Engines(settings.engines, embedder or None, settings.request_timeout, told)
+    return Engines(
+        settings.engines, embedder or None, settings.request_timeout, told, loads.note
+    )
 
 
 def create_console(settings: ConsoleSettings) -> Guarded:

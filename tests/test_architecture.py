@@ -123,6 +123,7 @@ IMPURE = {
     "gateway/health.py",
     "gateway/history.py",
     "gateway/hot.py",
+    "gateway/loads.py",
     "gateway/recipients.py",
     "gateway/recording.py",
     "gateway/reply.py",

@@ -52,15 +52,19 @@ class Engine:
 
 
 class Engines:
-    """All engines. `told` is called with a name and whether it answers, at each change."""
+    """All engines.
+
+    `told` is called with a name and whether it answers, at each change; `came` with each engine
+    that begins to answer, also at the first look.
+    """
 
     def __init__(
         self, chat: Mapping[str, Path], embedder: tuple[str, Path] | None, silence: float,
-        told: Callable[[str, bool], None],
+        told: Callable[[str, bool], None], came: Callable[[Engine], None],
     ) -> None:  # fmt: skip
         self.chat = {name: Engine(name, path, silence) for name, path in chat.items()}
         self.embedder = Engine(*embedder, silence) if embedder else None
-        self._told = told
+        self._told, self._came = told, came
         self._tasks: set[asyncio.Task[None]] = set()
         self._looked = float("-inf")
 
@@ -110,3 +114,5 @@ class Engines:
         before, engine.ready = engine.ready, ready
         if ready != before and not (before is None and ready):
             self._told(engine.name, ready)
+        if ready and not before:
+            self._came(engine)

@@ -33,6 +33,7 @@ class Engine:
     held: asyncio.Event = field(default_factory=asyncio.Event)  # cleared: all calls wait
     arrived: asyncio.Event = field(default_factory=asyncio.Event)
     dead: bool = False
+    since: int = 1_790_000_000  # of this start, seconds since 1970
     server: asyncio.Server | None = None
     writers: set[Writer] = field(default_factory=set)
     serving: set["asyncio.Task[Any]"] = field(default_factory=set)
@@ -47,6 +48,7 @@ class Engine:
     async def start(self) -> None:
         self.held.set()
         self.dead = False
+        self.since += 1
         self.path.unlink(missing_ok=True)
         self.server = await asyncio.start_unix_server(self._serve, self.path)
 
@@ -84,6 +86,9 @@ class Engine:
         if target == "/health":
             writer.write(b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n")
             return True
+        if target in {"/metrics", "/version", "/v1/models"}:
+            self._describe(target, writer)
+            return True
         request = json.loads(body)
         if target == "/v1/embeddings":
             self.embedded.append(request)
@@ -112,6 +117,16 @@ class Engine:
             work.cancel()
             watch.cancel()
             await asyncio.gather(watch, work, return_exceptions=True)
+
+    def _describe(self, target: str, writer: Writer) -> None:
+        if target == "/metrics":
+            text = f"process_start_time_seconds {self.since}.5e0\n".encode()
+            writer.write(b"HTTP/1.1 200 OK\r\ncontent-length: %d\r\n\r\n" % len(text) + text)
+        elif target == "/version":
+            _write(writer, 200, {"version": "0.23.0"})
+        else:
+            card = {"id": "chat", "root": "/models/small-3", "max_model_len": 4096}
+            _write(writer, 200, {"object": "list", "data": [card]})
 
     async def _chat(self, request: Json, writer: Writer) -> bool:
         await self.held.wait()

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from appliance.gateway.engines import Engines
+from appliance.gateway.engines import Engine, Engines
 from appliance.gateway.upstream import UnreachedError
 from tests.gateway.engine import engine
 from tests.gateway.stand import Json, Site, eventually, gateway, kinds, records, until
@@ -104,13 +104,14 @@ def test_a_frozen_engine_is_away_after_two_looks(tmp_path: Path) -> None:
 
         path, released = tmp_path / "s", asyncio.Event()
         server = await asyncio.start_unix_server(freeze, path)
-        engines = Engines({"m": path}, None, 1, lambda name, ready: told.append((name, ready)))
+        came: list[Engine] = []
+        engines = Engines({"m": path}, None, 1, lambda *it: told.append(it), came.append)
         frozen = engines.of("m")
         frozen.missed = 1
         frozen.pool.limits = type(frozen.pool.limits)(silence=0.1)
         engines.tick()
         await until(lambda: told)
-        assert told == [("m", False)]
+        assert (told, came) == ([("m", False)], [])
         with pytest.raises(UnreachedError):
             frozen.check()
         engines.close()
@@ -123,7 +124,7 @@ def test_a_frozen_engine_is_away_after_two_looks(tmp_path: Path) -> None:
 
 def test_a_model_without_an_engine_here_is_away() -> None:
     async def main() -> None:
-        engines = Engines({}, ("v", Path("/nonexistent/s")), 1, lambda _name, _ready: None)
+        engines = Engines({}, ("v", Path("/nonexistent/s")), 1, lambda *_: None, lambda _: None)
         assert engines.of("v").name == "v"
         with pytest.raises(UnreachedError):
             engines.of("m")

@@ -11,7 +11,7 @@ from appliance.audit.content import commit, open_sealed
 from appliance.audit.event import BudgetChange
 from appliance.identity.policy import Guards
 from tests.gateway.engine import Engine, engine, usage
-from tests.gateway.stand import Client, Json, Site, gateway, kinds, records
+from tests.gateway.stand import Client, Json, Site, calls, gateway, kinds, records
 
 SECRET = "ghp_" + "a1B2c3D4" * 4
 IBAN = "FR76 3000 6000 0112 3456 7890 189"
@@ -27,7 +27,7 @@ def test_an_intent_comes_before_the_engine_and_an_end_before_the_answer(site: Si
             chat.hold()
             asking = asyncio.create_task(ana.chat())
             await chat.arrived.wait()
-            assert kinds(await records(site))[-1] == "llm.request"
+            assert kinds(await calls(site))[-1] == "llm.request"
             chat.held.set()
             status, body, headers = await asking
             assert status == 200
@@ -195,7 +195,7 @@ def test_what_a_rule_finds_in_an_answer_is_flagged_and_leaves(site: Site) -> Non
         async with engine(site.engine) as chat, gateway(site) as ana:
             chat.words = ["Le SIREN est ", "732 8", "29 320."]
             events = await ana.stream()
-            request = (await records(site))[-1]
+            request = (await calls(site))[-1]
             assert request["flags"] == ["siren"]
             assert "732 8" in json.dumps(events)
 
@@ -212,7 +212,7 @@ def test_a_refused_answer_ends_in_an_error_and_a_record(site: Site) -> None:
             assert SECRET not in json.dumps(events)
             status, body, _ = await ana.chat()
             assert (status, body["error"]["code"]) == (403, "CM-FIL-02")
-            found = kinds(await records(site))
+            found = kinds(await calls(site))
             assert found[-4:] == ["llm.request", "llm.refused"] * 2
 
     asyncio.run(main())
@@ -261,7 +261,7 @@ def test_an_engine_that_refuses_is_told_in_our_words(
                 found, body, _ = await ana.chat(stream=stream)
                 assert (found, body["error"]["code"]) == (answered, code)
                 assert (reason in body["error"]["message"]) == (answered == 400)
-            end = (await records(site))[-1]
+            end = (await calls(site))[-1]
             assert (end["status"], end["reason"]) == (status, code)
 
     asyncio.run(main())
@@ -278,7 +278,7 @@ def test_an_answer_cut_by_its_engine_ends_in_an_error_and_its_tokens_count(site:
     async def main() -> None:
         async with engine(site.engine) as chat, gateway(site) as ana:
             await cut(ana, chat, 4)
-            end = (await records(site))[-1]
+            end = (await calls(site))[-1]
             assert kinds([end]) == ["llm.error"]
             assert (end["prompt_tokens"], end["completion_tokens"]) == (7, 3)
             status, body, _ = await ana.chat()

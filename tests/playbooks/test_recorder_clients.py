@@ -30,6 +30,7 @@ WRITERS = {
     "gateway/consent.py": {"gateway"},
     "gateway/embedding.py": {"gateway"},
     "gateway/hot.py": {"gateway"},
+    "gateway/loads.py": {"gateway"},
     "gateway/refusals.py": {"gateway"},
     "gateway/routes.py": {"gateway"},
     "gateway/switch.py": {"rack"},
