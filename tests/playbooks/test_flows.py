@@ -66,6 +66,8 @@ def test_what_leaves_goes_to_the_machine_it_is_for_and_from_one_user() -> None:
     leaving = [line.strip() for line in text.splitlines() if " daddr { " in line]
     assert [line.partition(" counter ")[0] for line in leaving] == [
         "meta skuid { casemate-logs } ip daddr { 192.0.2.7 } tcp dport { 6514 }",
+        "meta skuid { prometheus } ip daddr { 192.0.2.25 } tcp dport { 25 }",
+        "meta skuid { casemate-forwarder } ip daddr { 192.0.2.7 } tcp dport { 6514 }",
         "meta skuid { _chrony } ip daddr { 192.0.2.9 } udp dport { 123 }",
     ]
     variables = yaml.safe_load((FILTER / "vars" / "main.yml").read_text("utf-8"))

@@ -43,6 +43,9 @@ WRITERS = {
     "site/rack/uses.py": {"rack"},
 }
 TRAIL = {  # of the domain of the log itself: processes beside the recorder
+    "audit/anchoring/answer.py": {"feeder", "rack"},
+    "audit/anchoring/feeder.py": {"feeder"},
+    "audit/forward/forwarder.py": {"forwarder"},
     "audit/heartbeat_commands.py": {"heartbeat"},
     "audit/reading/reader.py": {"reader"},
     "audit/reading/serving.py": {"reader"},
@@ -109,6 +112,8 @@ def test_the_console_reads_leaves_and_keys_of_content_and_root_leaves() -> None:
         "console": {READ, SEALED},
         "reader": {READ, SEALED},
         "events": set(),
+        "feeder": set(),
+        "forwarder": {READ},
         "heartbeat": set(),
         "indexer": {READ},
         "worker": set(),
@@ -134,4 +139,4 @@ def test_the_recorder_reads_the_table_that_the_role_writes(tmp_path: Path) -> No
     path.write_text(render("recorder", "recorder.toml.j2", given))
     clients = load(path, RecorderSettings).clients
     assert clients == {row["uid"]: frozenset(row["types"]) for row in CLIENTS.values()}
-    assert clients.keys() == {0, 882, 883, 884, 893, 894, 896, 897}
+    assert clients.keys() == {0, 882, 883, 884, 893, 894, 895, 896, 897}

@@ -45,6 +45,11 @@ GIVEN: dict[str, dict[str, Any]] = {
         "__keycloak_archives": {"files": [{"path": "/release/keycloak-x.tar.gz"}]},
     },
     "identity_events": {},
+    "feeder": {"feeder_witnesses": WITNESSES, "__feeder_keys": ["k1", "k2"]},
+    "forwarder": {
+        "forwarder_host": "casemate.test",
+        "forwarder_collector": "collecteur.test",
+    },
     "heartbeat": {"heartbeat_models": MODELS_OF_SITE},
     "indexer": {},
     "reader": {},
@@ -62,6 +67,8 @@ WRITTEN = [
     ("engine", Part.ENGINE),
     ("gateway", Part.GATEWAY),
     ("haproxy", Part.FRONT),
+    ("feeder", Part.FEEDER),
+    ("forwarder", Part.FORWARDER),
     ("heartbeat", Part.HEARTBEAT),
     ("identity_events", Part.EVENTS),
     ("indexer", Part.INDEXER),
@@ -89,6 +96,7 @@ CONTRACT = {  # user to its id; a volume outlives the system that named its owne
     "casemate-vllm": 888,
     "casemate-reader": 893,
     "casemate-indexer": 894,
+    "casemate-forwarder": 895,
     "casemate-events": 896,
     "casemate-heartbeat": 897,
     "casemate-recorder-clients": 900,
@@ -174,7 +182,9 @@ def test_a_unit_names_only_groups_that_its_role_makes(unit: str) -> None:
 def test_a_unit_is_delivered_exactly_the_secrets_that_its_role_makes(unit: str) -> None:
     role = next(r for r in OWN if (ROLES / r / "templates" / f"{unit}.j2").exists())
     delivered = re.findall(r"LoadCredential=([^:]+):/etc/casemate/secrets/\1", UNITS[unit])
-    assert len(delivered) == UNITS[unit].count("LoadCredential=")
+    given = re.findall(r"LoadCredential=([^:]+):/etc/casemate/collector/\1\n", UNITS[unit])
+    assert len(delivered) + len(given) == UNITS[unit].count("LoadCredential=")
+    assert bool(given) == (unit in LEAVES)  # put there by the site, for the collector
     tasks = (ROLES / role / "tasks" / "configure.yml").read_text("utf-8")
     made = {name for name in NAMES if re.search(rf"[ ,\[]{name}[\],\n]", tasks)}
     for name in delivered:
@@ -226,8 +236,22 @@ def test_what_uses_only_unix_sockets_has_no_network(unit: str) -> None:
     assert "PrivateNetwork=yes\n" in UNITS[unit]
 
 
-def test_what_has_a_network_has_the_loopback_alone() -> None:
+LEAVES = {"casemate-forwarder.service"}  # for an address that only the packet filter knows
+
+
+def test_what_has_a_network_has_the_loopback_alone_unless_it_has_a_flow_that_leaves() -> None:
+    flows = yaml.safe_load((ROLES / "nftables" / "vars" / "main.yml").read_text("utf-8"))
+    leaving = {
+        f"{unit}.service"
+        for flow in flows["__nftables_flows"]
+        if flow["kind"] == "leave"
+        for unit in flow["units"]
+    }
+    assert leaving & UNITS.keys() == LEAVES
     for unit, text in UNITS.items():
+        if unit in LEAVES:
+            assert "PrivateNetwork=yes" not in text
+            continue
         assert ("PrivateNetwork=yes" in text) != (
             "IPAddressDeny=any\nIPAddressAllow=localhost\n" in text
         ), unit
@@ -301,6 +325,7 @@ SPARED = {
     "PrivateNetwork=yes": {
         "casemate-console",
         "casemate-events",
+        "casemate-forwarder",
         "casemate-gateway@",
         "casemate-heartbeat",
         "casemate-keycloak",
