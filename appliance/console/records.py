@@ -65,6 +65,25 @@ _WORDS: dict[str, Words] = {
     "audit.search": Words(mark("Journal consulté"), "icon:search"),
     "audit.degraded": Words(mark("Journal dégradé"), "icon:triangle-alert", "", "warn"),
     "install.phase": Words(mark("Phase d’installation"), "icon:badge-check"),
+    "audit.read": Words(mark("Événement ouvert"), "icon:file-search"),
+    "audit.export": Words(mark("Journal emporté"), "icon:package-check"),
+    "audit.anchor": Words(mark("Journal ancré"), "icon:anchor", mark("ancré"), "ok"),
+    "audit.epoch": Words(mark("Nouvelle époque du journal"), "icon:milestone", "", "warn"),
+    "audit.heartbeat": Words(mark("Signe de vie"), "icon:heart-pulse"),
+    "audit.loss": Words(mark("Lignes perdues"), "icon:triangle-alert", mark("perte"), "bad"),
+    "audit.prune": Words(mark("Événements éliminés"), "icon:scissors"),
+    "admin.access": Words(mark("Accès d’un administrateur"), "icon:server"),
+    "admin.role": Words(mark("Rôle modifié"), "icon:user-cog"),
+    "admin.user": Words(mark("Compte modifié"), "icon:user-cog"),
+    "content.approve": Words(mark("Accord de lecture"), "icon:lock-keyhole"),
+    "evidence.observe": Words(mark("Mesure de conformité"), "icon:scan-eye"),
+    "gate.decide": Words(mark("Décision de jalon"), "icon:gavel"),
+    "human.flag": Words(mark("Réponse signalée"), "icon:flag", "", "warn"),
+    "key.rotate": Words(mark("Clé du journal changée"), "icon:key-round"),
+    "model.load": Words(mark("Modèle chargé"), "icon:cpu"),
+    "service.boot": Words(mark("Machine démarrée"), "icon:power"),
+    "tool.call": Words(mark("Outil appelé"), "icon:wrench"),
+    "tool.result": Words(mark("Réponse d’un outil"), "icon:wrench"),
     "clock.step": Words(mark("Saut d’horloge"), "icon:clock", "", "warn"),
 }
 _OTHER = Words(mark("Autre événement"), "icon:scroll-text")
@@ -143,6 +162,11 @@ def read(stored: bytes, language: Language) -> Record:
     )
 
 
+def title_of(kind: str) -> str:
+    """Return what a type is called, a msgid. `kind`: such as `llm.request`."""
+    return _WORDS.get(kind, _OTHER).title
+
+
 def _about(event: object, language: Language) -> str:
     """Return what the event is about, in a few words."""
     tokens = language.text("%s jetons")
@@ -160,7 +184,10 @@ def _about(event: object, language: Language) -> str:
     return f"{budget}, {limit}"
 
 
-_SHOWN = ("name", "title", "reason", "route", "part", "collection", "collections", "count")
+_SHOWN = (
+    "name", "title", "reason", "route", "part", "collection", "collections", "count", "kind",
+    "size", "user", "role", "action", "phase", "page", "q", "record",
+)  # fmt: skip
 _NAMES: dict[str, str] = {
     "id": mark("Identifiant"),
     "request": mark("Demande"),

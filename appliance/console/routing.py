@@ -24,6 +24,7 @@ from appliance.console.pages import (
     models,
     question,
     receipt,
+    record,
     session,
     visit,
 )
@@ -45,7 +46,9 @@ HEADERS = {
 FORM_BYTES = 1 << 20
 Lifespan = Callable[[FastAPI], AbstractAsyncContextManager[Mapping[str, Any]]]
 _FOREVER = "public, max-age=31536000, immutable"
-PAGES = (session, question, documents, keys, models, journal, contents, receipt, visit)
+PAGES = (
+    session, question, documents, keys, models, journal, record, contents, receipt, visit,
+)  # fmt: skip
 
 
 def assemble(lifespan: Lifespan) -> "Guarded":

@@ -8,6 +8,7 @@ import asyncio
 import os
 import socket
 import threading
+import time
 import uuid
 from collections.abc import Coroutine, Iterator, Sequence
 from contextlib import contextmanager
@@ -25,6 +26,7 @@ from psycopg_pool import AsyncConnectionPool
 
 from appliance.app import create_console, create_gateway
 from appliance.audit.client import RecorderClient
+from appliance.audit.index.indexer import serve as serve_index
 from appliance.audit.key import verifier_key
 from appliance.audit.reading import serving
 from appliance.db.bootstrap import OWNER
@@ -37,6 +39,7 @@ from appliance.identity.policy import read as read_policy
 from appliance.identity.principal import Scope
 from appliance.identity.session import Session, Sessions
 from appliance.settings import ConsoleSettings, RealmSettings, load
+from appliance.trail_settings import IndexerSettings
 from tests.gateway.engine import Engine
 from tests.gateway.reading import reader_settings
 from tests.gateway.stand import Realm, Site, make_site
@@ -114,6 +117,7 @@ class Stand:
     settings: ConsoleSettings
     servers: list[uvicorn.Server] = field(default_factory=list)
     tasks: list["asyncio.Task[None]"] = field(default_factory=list)
+    ended: asyncio.Event = field(default_factory=asyncio.Event)
     told: list[asyncio.Event] = field(default_factory=list)
 
     @property
@@ -215,8 +219,32 @@ class Stand:
         self.loop.run(start())
         self.servers.append(server)
 
+    def index(self) -> None:
+        """Keep the copy of the log, as the indexer does."""
+        settings = IndexerSettings(
+            database=make_conninfo(self.owner, user="casemate_indexer"),
+            recorder=self.site.log.socket, interval=0.05,
+        )  # fmt: skip
+
+        async def start() -> None:
+            self.tasks.append(asyncio.ensure_future(serve_index(settings, self.ended)))
+
+        self.loop.run(start())
+
+    def indexed(self) -> None:
+        """Wait until the copy holds what the log does."""
+        size, until = len(self.leaves()), time.monotonic() + 20
+        while time.monotonic() < until:
+            with psycopg.connect(make_conninfo(self.owner, user="casemate_indexer")) as conn:
+                row = conn.execute("SELECT next FROM audit.side WHERE serving").fetchone()
+            if row and row[0] >= size:
+                return
+            time.sleep(0.02)
+        raise AssertionError("the copy stays behind")
+
     def close(self) -> None:
         async def stop() -> None:
+            self.ended.set()
             for server in self.servers:
                 server.should_exit = True
             for told in self.told:
@@ -257,6 +285,7 @@ def make_stand(folder: Path, realm: Realm, owner: str) -> Stand:
     stand.serve(configuration(create_gateway(wanted), wanted.socket))
     console = uvicorn.Config(create_console(settings), lifespan="on", log_config=None)
     stand.serve(console, [listening])
+    stand.index()
     return stand
 
 

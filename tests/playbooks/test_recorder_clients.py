@@ -24,6 +24,7 @@ WRITERS = {
     "app.py": {"gateway"},
     "console/pages/documents.py": {"console"},
     "console/pages/journal.py": {"console"},
+    "console/pages/record.py": {"console"},
     "console/questions.py": {"console"},
     "gateway/call.py": {"gateway"},
     "gateway/commands.py": {"rack"},
@@ -55,6 +56,7 @@ READERS = {  # they show what others wrote
     "console/pages/visit.py",
     "console/records.py",
     "console/terminal.py",
+    "console/trail/story.py",
 }
 
 
