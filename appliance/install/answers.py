@@ -63,6 +63,7 @@ Interface = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9._-]{0,14}\z")]
 TimeZone = Annotated[str, Field(pattern=r"^[A-Z][A-Za-z0-9+_-]*(/[A-Z][A-Za-z0-9+_-]*){0,2}\z")]
 
 
+Mailbox = Annotated[str, Field(max_length=254, pattern=rf"^[A-Za-z0-9._+-]{{1,64}}@{HOST}\z")]
 Login = Annotated[str, Field(pattern=r"^[a-z][a-z0-9-]{1,30}\z"), AfterValidator(_own_login)]
 PublicKey = Annotated[str, Field(pattern=rf"^{SSH_KEY}\z")]
 
@@ -113,6 +114,13 @@ class Person(_Strict):
     name: Words
     rights: Literal["none", "operate", "administer"] = "none"
     ssh_keys: tuple[PublicKey, ...] = ()  # none: at the rack alone
+
+
+class Alerts(_Strict):
+    """Where alerts go by mail; without it they are read on the machine alone."""
+
+    relay: HostName  # of the site, one of `hosts`; it must offer STARTTLS
+    to: Mailbox
 
 
 class Override(_Strict):
@@ -166,6 +174,9 @@ class Answers(_Strict):
 
     collector: HostName | Literal[""] = ""
     """Name of the site's collector of logs, one of `hosts`; nothing is sent without one."""
+
+    alerts: Alerts | None = None
+    """Relay and recipient of alerts; nothing is sent without one."""
 
     pki: Literal["built-in", "site"] = "built-in"
     """Whose authority signs the certificates."""

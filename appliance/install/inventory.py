@@ -42,6 +42,8 @@ def variables(
         ],
         "casemate_people": [one.model_dump(mode="json") for one in answers.people],
         "casemate_collector": answers.collector,
+        "casemate_relay": answers.alerts.relay if answers.alerts else "",
+        "casemate_alerts_to": answers.alerts.to if answers.alerts else "",
         "casemate_pki": answers.pki,
         "casemate_administrator": answers.administrator,
         "casemate_gateways": answers.gateways,

@@ -110,6 +110,14 @@ def test_the_questions_are_the_answers_without_a_default() -> None:
             [{"instance": "chat", "kind": "chat", "id": "../etc", "name": "m", "context": 64}],
             id="folder of a model",
         ),
+        pytest.param("alerts", {"relay": "r.site.internal"}, id="alerts for nobody"),
+        pytest.param("alerts", {"relay": "r", "to": "a@b.fr"}, id="a relay without a domain"),
+        pytest.param(
+            "alerts", {"relay": "r.site.internal", "to": 'a"@b.fr'}, id="quote in a mailbox"
+        ),
+        pytest.param(
+            "alerts", {"relay": "r.site.internal", "to": "a@b.fr\n"}, id="mailbox, line end"
+        ),
         pytest.param("password", "hunter2", id="unknown key"),
     ],
 )

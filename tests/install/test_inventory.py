@@ -60,6 +60,15 @@ def test_the_collector_of_logs_is_named_or_nothing_is_sent() -> None:
     assert found["casemate_collector"] == "collecteur.site.internal"
 
 
+def test_alerts_go_to_a_relay_and_a_recipient_or_nowhere() -> None:
+    found = variables(check(GIVEN), RELEASE, SITE)
+    assert (found["casemate_relay"], found["casemate_alerts_to"]) == ("", "")
+    wish = {"alerts": {"relay": "courriel.site.internal", "to": "astreinte@site.internal"}}
+    found = variables(check({**GIVEN, **wish}), RELEASE, SITE)
+    assert found["casemate_relay"] == "courriel.site.internal"
+    assert found["casemate_alerts_to"] == "astreinte@site.internal"
+
+
 def test_people_are_named_without_a_password() -> None:
     wish = {"people": [{"login": "vasseur", "name": "C. Vasseur", "rights": "administer"}]}
     assert variables(check({**GIVEN, **wish}), RELEASE, SITE)["casemate_people"] == [

@@ -2,6 +2,7 @@
 
 import re
 from collections import Counter
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +27,10 @@ OPEN = {
 CLOSED = {name: {"interface": "lo", "sources": list[str]()} for name in OPEN}
 
 
-def rules(zones: dict[str, Any], clocks: list[str], collectors: list[str] | None = None) -> str:
+def rules(
+    zones: dict[str, Any], clocks: list[str], collectors: Sequence[str] = (),
+    relays: Sequence[str] = (), witnesses: Sequence[str] = (),
+) -> str:  # fmt: skip
     """Render the rules as the role does."""
     jinja = Environment(  # noqa: S701 - the output is nftables
         loader=FileSystemLoader(FILTER / "templates"),
@@ -39,7 +43,9 @@ def rules(zones: dict[str, Any], clocks: list[str], collectors: list[str] | None
         "__nftables_flows": FLOWS,
         "nftables_zones": zones,
         "nftables_time_servers": clocks,
-        "nftables_collectors": collectors or [],
+        "nftables_collectors": collectors,
+        "nftables_relays": relays,
+        "nftables_witnesses": witnesses,
     }
     jinja.globals["lookup"] = lambda _, name: values[name]
     return jinja.get_template("nftables.conf.j2").render(values)
@@ -52,7 +58,7 @@ def named(text: str) -> Counter[str]:
 
 def test_each_flow_has_one_rule_per_family_and_no_rule_is_without_a_flow() -> None:
     two = ["192.0.2.9", "2001:db8::9"]
-    found = named(rules(OPEN, two, two))
+    found = named(rules(OPEN, two, two, two, two))
     assert found == {flow["name"]: 1 if flow["kind"] == "inside" else 2 for flow in FLOWS}
 
 
@@ -62,12 +68,13 @@ def test_closed_zones_and_a_site_without_clocks_have_no_rule() -> None:
 
 
 def test_what_leaves_goes_to_the_machine_it_is_for_and_from_one_user() -> None:
-    text = rules(CLOSED, ["192.0.2.9"], ["192.0.2.7"])
+    text = rules(CLOSED, ["192.0.2.9"], ["192.0.2.7"], ["192.0.2.25"], ["192.0.2.8"])
     leaving = [line.strip() for line in text.splitlines() if " daddr { " in line]
     assert [line.partition(" counter ")[0] for line in leaving] == [
         "meta skuid { casemate-logs } ip daddr { 192.0.2.7 } tcp dport { 6514 }",
         "meta skuid { prometheus } ip daddr { 192.0.2.25 } tcp dport { 25 }",
         "meta skuid { casemate-forwarder } ip daddr { 192.0.2.7 } tcp dport { 6514 }",
+        "meta skuid { casemate-feeder } ip daddr { 192.0.2.8 } tcp dport { 8787 }",
         "meta skuid { _chrony } ip daddr { 192.0.2.9 } udp dport { 123 }",
     ]
     variables = yaml.safe_load((FILTER / "vars" / "main.yml").read_text("utf-8"))

@@ -7,6 +7,8 @@ from typing import Any
 
 import pytest
 import yaml
+from ansible.parsing.dataloader import DataLoader  # type: ignore[import-untyped]
+from ansible.template import Templar, trust_as_template  # type: ignore[import-untyped]
 
 from tests.playbooks.rendering import ROLES, render, variables
 
@@ -44,9 +46,74 @@ def test_each_port_that_is_read_has_a_flow_of_prometheus() -> None:
     assert flow["users"] == ["prometheus"]
 
 
-def test_nothing_is_sent_anywhere() -> None:
+RELAY = {
+    "monitoring_relay": "courriel.site.internal",
+    "monitoring_relay_addresses": ["192.0.2.25"],
+    "monitoring_alerts_to": "exploitation@site.internal",
+    "monitoring_domain": "casemate.site.internal",
+}
+
+
+def test_without_a_relay_nothing_is_sent() -> None:
     settings = yaml.safe_load(render("monitoring", "alertmanager.yml.j2", {}))
     assert settings["receivers"] == [{"name": "here"}]
+    assert settings["route"]["receiver"] == "here"
+    for unit in OWN["__monitoring_units"]:
+        text = render("monitoring", "casemate.conf.j2", {"item": unit})
+        assert re.findall(r"^IPAddressAllow=(.*)$", text, re.MULTILINE) == ["localhost"]
+
+
+def test_alerts_go_to_the_relay_that_proves_its_name_and_to_no_other_machine() -> None:
+    settings = yaml.safe_load(render("monitoring", "alertmanager.yml.j2", RELAY))
+    assert settings["global"]["smtp_smarthost"] == "courriel.site.internal:25"
+    assert settings["global"]["smtp_require_tls"] is True
+    (receiver,) = settings["receivers"]
+    assert settings["route"]["receiver"] == receiver["name"]
+    (mail,) = receiver["email_configs"]
+    assert mail["to"] == "exploitation@site.internal"
+    assert mail["tls_config"] == {
+        "ca_file": "/etc/casemate/relay/ca.crt", "server_name": "courriel.site.internal",
+        "min_version": "TLS12",
+    }  # fmt: skip
+    allowed = {
+        unit["name"]: re.findall(
+            r"^IPAddressAllow=(.*)$",
+            render("monitoring", "casemate.conf.j2", {**RELAY, "item": unit}),
+            re.MULTILINE,
+        )
+        for unit in OWN["__monitoring_units"]
+    }
+    assert allowed.pop("prometheus-alertmanager") == ["localhost", "192.0.2.25"]
+    assert all(found == ["localhost"] for found in allowed.values())
+
+
+def test_a_mail_says_what_is_seen_and_what_to_do_without_an_address_of_ours() -> None:
+    settings = yaml.safe_load(render("monitoring", "alertmanager.yml.j2", RELAY))
+    mail = settings["receivers"][0]["email_configs"][0]
+    assert mail["html"] == "", "its own form has links to this machine"
+    assert "{{ .Annotations.summary }}\n→ {{ .Annotations.remedy }}" in mail["text"]
+    assert mail["headers"]["Subject"].endswith("{{ .Status }} : {{ .CommonLabels.alertname }}")
+    assert mail["send_resolved"] is True
+
+
+def test_nothing_is_sent_without_the_authority_of_the_relay_and_a_recipient() -> None:
+    tasks = yaml.safe_load((ROLE / "tasks" / "precheck.yml").read_text("utf-8"))
+    (asked,) = (task for task in tasks if task["name"].startswith("Refuse to send"))
+    loader = DataLoader()
+    there = {"stat": {"isreg": True, "uid": 0, "mode": "0644"}}
+
+    def holds(**changes: Any) -> bool:
+        values = {**OWN, **RELAY, "__monitoring_relay": there, **changes}
+        templar = Templar(loader=loader, variables=values)
+        conditions = map(trust_as_template, asked["ansible.builtin.assert"]["that"])
+        return all(templar.evaluate_conditional(one) for one in conditions)
+
+    assert holds()
+    for wrong in ({"isreg": False}, {"uid": 33}, {"mode": "0666"}):
+        assert not holds(__monitoring_relay={"stat": {**there["stat"], **wrong}})
+    assert not holds(__monitoring_relay={"stat": {}})
+    for name in ("monitoring_alerts_to", "monitoring_domain", "monitoring_relay_addresses"):
+        assert not holds(**{name: ""})
 
 
 @pytest.mark.parametrize("rule", RULES, ids=lambda rule: rule["alert"])
