@@ -10,6 +10,8 @@ import yaml
 from ansible.parsing.dataloader import DataLoader  # type: ignore[import-untyped]
 from ansible.template import Templar, trust_as_template  # type: ignore[import-untyped]
 
+from appliance.audit.anchored import to_file
+from appliance.audit.frame import Anchored
 from tests.playbooks.rendering import ROLES, render, variables
 
 ROLE = ROLES / "monitoring"
@@ -143,8 +145,10 @@ def measure(tmp_path: Path, *units: str) -> dict[str, float]:
     """Run the program on a staged machine; return the measures by their name and label."""
     for name in ("out", "pki", "recorder", "recorder/journal", "waiting"):
         (tmp_path / name).mkdir(exist_ok=True)
-    folders = [str(tmp_path / name) for name in ("out", "pki", "recorder", "waiting", "counts")]
-    subprocess.run(["sh", str(PROGRAM), *folders, *units], check=True, capture_output=True)
+    names = "out", "pki", "recorder", "waiting", "counts", "copy"
+    folders = [str(tmp_path / name) for name in names]
+    argv = ["sh", str(PROGRAM), *folders, "3600", *units]
+    subprocess.run(argv, check=True, capture_output=True)
     assert [path.name for path in (tmp_path / "out").iterdir()] == ["casemate.prom"]
     lines = (tmp_path / "out" / "casemate.prom").read_text().splitlines()
     pairs = [line.rsplit(" ", 1) for line in lines if not line.startswith("#")]
@@ -165,6 +169,39 @@ def test_the_program_counts_what_waits_and_what_is_not_signed(tmp_path: Path) ->
     found = measure(tmp_path)
     assert 85 <= found["casemate_recorder_unsigned_seconds"] <= 120
     assert (found["casemate_sessions_waiting"], found["casemate_seal_broken"]) == (1, 1)
+
+
+def test_the_program_says_how_old_the_last_anchor_is_and_how_old_it_may_be(
+    tmp_path: Path,
+) -> None:
+    found = measure(tmp_path)
+    assert found["casemate_anchor_limit_seconds"] == 3_600
+    assert found["casemate_anchored_seconds"] == found["casemate_measured_seconds"]
+    key = tmp_path / "recorder" / "signing.key"
+    key.touch()
+    subprocess.run(["touch", "-d", "@1795000000", str(key)], check=True)
+    assert measure(tmp_path)["casemate_anchored_seconds"] == 1_795_000_000
+    anchored = to_file(Anchored(41, 1_795_431_600, "paper"))
+    (tmp_path / "recorder" / "anchored").write_bytes(anchored)
+    assert measure(tmp_path)["casemate_anchored_seconds"] == 1_795_431_600
+
+
+def test_the_program_repeats_the_figures_of_the_copy_and_nothing_else_of_that_file(
+    tmp_path: Path,
+) -> None:
+    assert not [name for name in measure(tmp_path) if "forwarder" in name]
+    (tmp_path / "copy").write_text(
+        "casemate_forwarder_away_since_seconds 12\ncasemate_forwarder_lost 3\n"
+        "casemate_forwarder_received 9\ncasemate_forwarder_measured_seconds 77\n"
+        'casemate_unit_up{unit="casemate-recorder"} 1\ncasemate_forwarder_lost x\n'
+    )
+    found = measure(tmp_path)
+    assert {name: n for name, n in found.items() if "forwarder" in name} == {
+        "casemate_forwarder_away_since_seconds": 12,
+        "casemate_forwarder_lost": 3,
+        "casemate_forwarder_measured_seconds": 77,
+    }
+    assert 'casemate_unit_up{unit="casemate-recorder"}' not in found
 
 
 def test_the_program_adds_up_the_last_counts_of_each_queue(tmp_path: Path) -> None:
