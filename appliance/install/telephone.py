@@ -19,7 +19,8 @@ ROLES = {
     "pki": 6, "postgresql": 7, "keycloak": 8, "recorder": 9, "gateway": 10, "console": 11,
     "worker": 12, "engine": 13, "vllm": 14, "haproxy": 15, "site_apply": 16, "nftables": 17,
     "hardening": 18, "monitoring": 19, "local_access": 20, "logs": 21,
-    "preflight": 22, "egress_proof": 23, "gpu": 24,
+    "preflight": 22, "egress_proof": 23, "gpu": 24, "reader": 25, "indexer": 26,
+    "identity_events": 27, "heartbeat": 28, "forwarder": 29, "feeder": 30, "witness": 31,
 }  # fmt: skip
 OTHER_ROLE = 99  # of a playbook that is newer than this table
 _DIGITS = 10**6
