@@ -43,6 +43,10 @@ TRAIL: dict[str, tuple[int, str, str, str]] = {
         409, "Ancrage refusé",
         "Cette co-signature n’est pas d’un témoin de la politique, ou pas sur cette tête.",
         "Vérifiez le fichier et la politique, puis redemandez une co-signature au témoin."),
+    "CM-JRN-26": (
+        409, "Chiffrement de l’export impossible",
+        "Le certificat de l’auditeur n’est pas lisible, n’est plus valable, ou ne chiffre pas.",
+        "Demandez à l’auditeur un certificat de chiffrement en cours de validité (PEM)."),
     "CM-JRN-30": (
         503, "Copie de travail injoignable",
         ("La copie du journal dans laquelle on cherche ne répond pas ; le journal, lui, "
@@ -64,6 +68,10 @@ TRAIL: dict[str, tuple[int, str, str, str]] = {
         409, "Élimination refusée",
         "Ces enregistrements doivent être gardés, ou le journal a été éliminé entre-temps.",
         "Choisissez une date plus ancienne ; la durée minimale est dans les réglages du site."),
+    "CM-JRN-42": (
+        409, "Changement de clés refusé",
+        "Les clés du journal ne se changent pas de cette façon.",
+        "Suivez le message : la taille est celle du dernier ancrage connu pour bon."),
     "CM-JRN-25": (
         409, "Export impossible",
         ("La plage demandée n’est pas signée, l’export existe déjà, ou le journal n’a pas ses "

@@ -37,6 +37,7 @@ BELOW_DOMAINS = {
 IMPURE_NAMES = {"store.py", "routes.py", "commands.py"}
 IMPURE = {
     "audit/contents.py",
+    "audit/envelope.py",
     "audit/export.py",
     "audit/export_commands.py",
     "bundle/reading.py",
@@ -65,6 +66,8 @@ IMPURE = {
     "audit/pruned.py",
     "audit/pruning.py",
     "audit/publisher.py",
+    "audit/rotation.py",
+    "audit/rotation_commands.py",
     "audit/reading/client.py",
     "audit/reading/month_keys.py",
     "audit/reading/reader.py",
@@ -101,6 +104,7 @@ IMPURE = {
     "console/gateway.py",
     "console/health.py",
     "console/history.py",
+    "console/pages/anchors.py",
     "console/pages/contents.py",
     "console/pages/documents.py",
     "console/pages/journal.py",
@@ -109,6 +113,7 @@ IMPURE = {
     "console/pages/question.py",
     "console/pages/receipt.py",
     "console/pages/record.py",
+    "console/pages/sample.py",
     "console/pages/session.py",
     "console/pages/visit.py",
     "console/questions.py",

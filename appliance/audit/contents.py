@@ -49,12 +49,13 @@ class Order:
     made: int = 0  # microseconds since 1970, by the clock of who asks
     made_by: str = ""
     anchors: Path | None = None  # folder of witnessed checkpoints; beside the log when None
+    recipient: Path | None = None  # certificate, PEM: the export is encrypted to it
 
     def described(self) -> dict[str, Any]:
         """Return what two orders have to share for one to go on with the other."""
         return {
             "first": self.first, "last": self.last, "label": self.label, "site": self.site,
-            "formats": sorted(self.formats),
+            "formats": sorted(self.formats), "sealed": self.recipient is not None,
         }  # fmt: skip
 
 

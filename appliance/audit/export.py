@@ -12,7 +12,8 @@
 The log is only read, also while its recorder runs; its published files are enough. Memory is
 bounded by a bundle. The folder is written under another name, `….part`: when that is found, the
 export goes on where it stopped, under the head that it began with. What is read is compared
-with the hash tiles on the way, so that a damaged log is not handed out as it is.
+with the hash tiles on the way, so that a damaged log is not handed out as it is. For one
+recipient the folder leaves encrypted, see `envelope.py`.
 """
 
 import base64
@@ -25,7 +26,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
 
-from appliance.audit import contents, papers
+from appliance.audit import contents, envelope, papers
 from appliance.audit.archive import Archive, Fault, TamperedError
 from appliance.audit.checkpoint import Checkpoint
 from appliance.audit.contents import DERIVED, RESUME, Form, Order, Tally
@@ -77,6 +78,7 @@ def export(log: Path, out: Path, order: Order, progress: Progress | None = None)
 
     Raises:
         ExportError: It is there already, or the range is not.
+        EnvelopeError: It cannot be encrypted to its recipient.
         TamperedError: The log is damaged.
         PrintingError: The report cannot be set.
         OSError: A file cannot be written.
@@ -89,6 +91,8 @@ def export(log: Path, out: Path, order: Order, progress: Progress | None = None)
     origin = Checkpoint.parse(Note.parse(note).text).origin
     final = out / contents.folder_name(order, origin)
     work = final.with_name(final.name + PART)
+    if order.recipient:
+        envelope.check(order.recipient.read_bytes(), order.made)
     if final.exists():
         raise ExportError(f"{final} exists and is not overwritten")
     begun = _Begun.of(work, order, note)
@@ -115,7 +119,12 @@ def _finished(work: Path, final: Path, paper: Paper) -> Exported:
     _write(work / contents.SUMS, data)
     sums = contents.digest(data)
     slip = _slip(paper, work, final, sums) if printed else None
-    work.rename(final)
+    order = paper.order
+    if order.recipient:
+        final = envelope.seal(work, final.name, order.recipient, order.label)
+        shutil.rmtree(work)
+    else:
+        work.rename(final)
     _sync(final.parent)
     return Exported(final, sums, paper.head, paper.sizes, paper.tally, slip)
 

@@ -71,6 +71,10 @@ def write_export(  # noqa: PLR0913 - one option for each thing that may be asked
     formats: Annotated[
         list[Form] | None, typer.Option(help="Derived form; may be repeated; all if absent.")
     ] = None,
+    recipient: Annotated[
+        Path | None,
+        typer.Option(exists=True, dir_okay=False, help="Certificate to encrypt to, PEM."),
+    ] = None,
     as_json: AsJson = False,
     language: Lang = FR,
 ) -> None:
@@ -85,6 +89,7 @@ def write_export(  # noqa: PLR0913 - one option for each thing that may be asked
     order = Order(
         first, last_signed(directory) if last is None else last, label, site,
         frozenset(formats or ALL), made=time.time_ns() // 1000, made_by=getpass.getuser(),
+        recipient=recipient,
     )  # fmt: skip
     recorded = _record(socket, order)
     done = _shown(directory, out, order)
