@@ -77,7 +77,7 @@ class Desk:
         self._questions = Questions(writer, publisher, self.checkpoints)
         self._loop = asyncio.get_running_loop()
         rules = Rules(settings.content_floor_months)
-        self._erasures = Erasures(writer, publisher.entries, rules)
+        self._erasures = Erasures(writer, publisher, rules)
         self._serving = Serving(settings.reattach_timeout)
         self._serving.restart(writer.admission.open, self._loop.time())
         self._may = {uid: _structs(words) for uid, words in settings.clients.items()}

@@ -13,6 +13,7 @@ again in a store of keys that came back from a backup, before the recorder serve
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Protocol
 
 from appliance.audit import erased_marks, pruned
 from appliance.audit.erased_marks import Marks
@@ -34,6 +35,17 @@ class TooYoungError(ApplianceError):
     code = "CM-JRN-50"
 
 
+class Published(Protocol):
+    """The part of the log that is in tiles."""
+
+    kept: int
+    """First record that was not pruned."""
+
+    def entries(self, start: int, limit: int) -> list[bytes]:
+        """Return leaves from `start` on, at most `limit`."""
+        ...
+
+
 @dataclass(frozen=True, slots=True)
 class Rules:
     """What an erasure has to respect."""
@@ -45,20 +57,18 @@ class Rules:
 class Erasures:
     """What is to be erased once the log is durable up to here."""
 
-    def __init__(
-        self, writer: Writer, entries: Callable[[int, int], list[bytes]], rules: Rules
-    ) -> None:
+    def __init__(self, writer: Writer, published: Published, rules: Rules) -> None:
         """Take up what the last process left unfinished, and what a restored store brings back.
 
         Args:
             writer: Of the log.
-            entries: Returns published leaves from an index on, at most so many.
+            published: Its leaves that are in tiles.
             rules: Of the site.
 
         Raises:
             OSError: What reached the disk is unknown: the process has to end.
         """
-        self._writer, self._entries, self._rules = writer, entries, rules
+        self._writer, self._published, self._rules = writer, published, rules
         self._begun: dict[int, tuple[int, int]] = {}  # index of the record -> range
         done, in_store = map(erased_marks.read, self._folders)
         self.marks = done or Marks()
@@ -95,7 +105,8 @@ class Erasures:
             raise FormatError(f"at most {KEYS_MAX} contents are erased at once")
         bound = before(self._rules.clock()[0], self._rules.floor_months)
         for index in held:
-            if _at(self._writer.leaf(index)) > bound:
+            # What was pruned was past a floor of its own.
+            if index >= self._published.kept and _at(self._writer.leaf(index)) > bound:
                 months = self._rules.floor_months
                 raise TooYoungError(f"record {index} has to be kept for {months} months")
 
@@ -134,8 +145,9 @@ class Erasures:
         if kept := pruned.minimum(volume.directory):  # those keys went with their records
             volume.sealed.destroy(0, kept)
         start = max(start, kept)
+        start = max(start, self._published.kept)
         while start < self._writer.first:
-            leaves = self._entries(start, min(_READ, self._writer.first - start))
+            leaves = self._published.entries(start, min(_READ, self._writer.first - start))
             for index, leaf in enumerate(leaves, start):
                 if _SUBJECT in leaf:
                     self.take(index, Leaf.parse(leaf).event)

@@ -42,7 +42,7 @@ def key(number: int) -> bytes:
 
 
 def start(parts: Parts, rules: Rules = Rules()) -> Erasures:  # noqa: B008 - frozen
-    return Erasures(parts.writer, parts.publisher.entries, rules)
+    return Erasures(parts.writer, parts.publisher, rules)
 
 
 def keys(parts: Parts, indexes: list[int]) -> list[bool]:
