@@ -3,7 +3,6 @@
 import signal
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 
 Probe = Callable[[], Awaitable[bool]]
 
@@ -19,7 +18,7 @@ class Program:
     user: str | None = None  # system user to become, when the supervisor is root
     stop: signal.Signals = signal.SIGTERM  # asks for an orderly end; also sent if we die
     sockets: Sequence[str] = ()  # left by a process that was killed; removed before a start
-    scratch: Path | None = None  # folder of its temporary files; made empty before a start
+    scratch: str = ""  # folder of its temporary files; made empty before a start
     patience: float = 60  # seconds to become ready
     grace: float = 10  # seconds to end before it is killed
     niceness: int = 0

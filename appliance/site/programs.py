@@ -157,7 +157,7 @@ def identity(layout: Layout, home: Path) -> Program:
 
     argv = keycloak.command(home, instance)
     environment = keycloak.environment(instance, FIRST_COMPILER)
-    scratch = instance.scratch
+    scratch = str(instance.scratch)
     return Program(
         "keycloak", argv, probe, environment, scratch=scratch, patience=300, grace=20
     )

@@ -115,9 +115,9 @@ class Supervisor:
     def _spawn(self, program: Program) -> subprocess.Popen[bytes]:
         for stale in program.sockets:
             Path(stale).unlink(missing_ok=True)
-        if program.scratch is not None:
+        if program.scratch:
             shutil.rmtree(program.scratch, ignore_errors=True)
-            program.scratch.mkdir(mode=0o700, parents=True)
+            Path(program.scratch).mkdir(mode=0o700, parents=True)
         with (self.logs / f"{program.name}.log").open("ab") as output:
             process = subprocess.Popen(  # noqa: S603 - our own command lines
                 command(program),

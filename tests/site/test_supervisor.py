@@ -78,7 +78,7 @@ def test_what_a_killed_program_left_is_gone_when_it_starts_again(tmp_path: Path)
 
     async def work() -> None:
         async with _supervisor(tmp_path) as supervisor:
-            program = Program("p", leaves, _always, own, scratch=scratch)
+            program = Program("p", leaves, _always, own, scratch=str(scratch))
             await supervisor.start(program)
             await _eventually(lambda: len(list(scratch.iterdir())) == 1)
             os.kill(supervisor.pids["p"], signal.SIGKILL)
