@@ -101,6 +101,20 @@ def machine_sources(folder: Path = MACHINE) -> list[Source]:
     return found
 
 
+def mirror(folder: Path = MACHINE) -> str:
+    """Return where the machine's apt finds the target's release, for debootstrap; else nothing.
+
+    Args:
+        folder: Of apt's configuration.
+    """
+    try:
+        sources = machine_sources(folder)
+    except AptError:
+        return ""
+    uris = [uri for one in sources if SUITE in one.suites for uri in one.uris.split()]
+    return next((uri for uri in uris if uri.startswith(("http://", "https://", "file:"))), "")
+
+
 @dataclass(frozen=True, slots=True)
 class AptRoot:
     """A private root of apt. `extra` holds deb822 files of further signed sources."""

@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from appliance.bundle.apt import mirror
 from appliance.errors import ApplianceError
 
 # As Debian's installer leaves a machine: with the kernel's base, and libbpf (by iproute2),
@@ -81,11 +82,12 @@ def bare(tree: Path, source: str = "") -> bool:
     Args:
         tree: Folder of the system. It counts as whole once its mark, which names these
             packages, is beside it.
-        source: Where debootstrap finds the packages; empty: where this machine does.
+        source: Where debootstrap finds the packages; empty: where apt of this machine does.
 
     Raises:
         ContainerError: debootstrap is missing, or failed.
     """
+    source = source or mirror()
     named = hashlib.sha256(PACKAGES.encode()).hexdigest()[:12]
     mark = tree.with_name(f"{tree.name}.{named}")
     if mark.exists():

@@ -13,6 +13,7 @@ from appliance.bundle.apt import (
     AptRoot,
     Source,
     machine_sources,
+    mirror,
     own_codename,
     translated,
     without_epoch,
@@ -176,6 +177,28 @@ deb [arch=amd64 signed-by=/k.asc] https://example.org/debian bookworm main
 deb-src https://example.org/sources bookworm main
 deb https://example.org/security bookworm/updates main
 """
+
+
+@pytest.mark.parametrize(
+    ("lines", "found"),
+    [
+        pytest.param(["http://miroir.site.internal/debian {0} main"],
+                     "http://miroir.site.internal/debian", id="a mirror"),
+        pytest.param(["http://m.site.internal/s {0}-security main",
+                      "https://m.site.internal/debian {0} main"],
+                     "https://m.site.internal/debian", id="the archive, not its updates"),
+        pytest.param(["cdrom:[Debian]/ {0} main", "file:/srv/debian {0} main"],
+                     "file:/srv/debian", id="what debootstrap can read"),
+        pytest.param(["http://m.site.internal/tools stable main"], "", id="no archive"),
+        pytest.param([], "", id="no source"),
+    ],
+)  # fmt: skip
+def test_debootstrap_is_sent_where_apt_of_the_machine_goes(
+    tmp_path: Path, lines: list[str], found: str
+) -> None:
+    text = "".join(f"deb {line.format(CODENAME)}\n" for line in lines)
+    (tmp_path / "sources.list").write_text(text)
+    assert mirror(tmp_path) == found
 
 
 def test_suites_of_the_machine_are_renamed_for_the_target() -> None:

@@ -180,6 +180,15 @@ def test_a_bare_system_is_made_once_and_only_counts_when_whole(
     assert host.calls("debootstrap")[1].endswith(f"trixie {tree} http://debian.site.internal")
 
 
+def test_packages_come_from_where_this_machine_has_its_own(
+    host: Host, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(container, "mirror", lambda: "http://miroir.site.internal/debian")
+    assert bare(tmp_path / "trixie")
+    (said,) = host.calls("debootstrap")
+    assert said.endswith(f"trixie {tmp_path}/trixie http://miroir.site.internal/debian")
+
+
 def test_a_program_that_is_missing_is_named_with_its_packages() -> None:
     with pytest.raises(ContainerError, match="systemd-container"):
         tool("no-such-program")
