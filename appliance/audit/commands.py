@@ -15,7 +15,7 @@ from appliance.audit import publisher, recorder, volume
 from appliance.audit.ancestry import ancestors
 from appliance.audit.anchoring.commands import anchor, feed, write_request
 from appliance.audit.archive import TamperedError
-from appliance.audit.checkpoint import Checkpoint, open_checkpoint
+from appliance.audit.checkpoint import Checkpoint
 from appliance.audit.client import RecorderClient
 from appliance.audit.content import PARTS, Part, open_sealed
 from appliance.audit.epoch_commands import app as new_epoch
@@ -41,9 +41,11 @@ from appliance.audit.key import (
     scalar_from,
     verifier_key,
 )
+from appliance.audit.keyring import Keyring
 from appliance.audit.prune_commands import prune, retention
 from appliance.audit.reading.commands import app as reader
 from appliance.audit.receipt import SUFFIX, Verified, check, page, page_digest, receipt_file
+from appliance.audit.rotation_commands import rotate_key
 from appliance.audit.verdict import (
     Language,
     ancestor_facts,
@@ -68,6 +70,7 @@ app.add_typer(new_epoch, name="new-epoch")
 app.command("heartbeat")(run_heartbeat)
 app.command("prune")(prune)
 app.command("retention")(retention)
+app.command("rotate-key")(rotate_key)
 app.command()(forward)
 app.add_typer(index, name="index")
 app.add_typer(reader, name="reader")
@@ -166,15 +169,17 @@ def verify(  # noqa: PLR0913 - one option for each thing that an auditor may bri
 ) -> None:
     """Check that the whole log, or an export, is what was signed. Changes nothing.
 
-    An export takes --policy (or --key), --keyring and --since; a log all but the first two.
+    An export takes --policy (or --key), --keyring and --since; a log all but --policy.
     Ends with 0 when it is, 1 when it was tampered with, 2 on wrong usage, 3 when it is not
     signed as it should be, 4 when there is something else to remark.
     """
     if is_export(log):
         brought = Brought(policy, key, keyring, since or [])
         verify_export(log, brought, language, as_json=as_json)
+    ring = Keyring.parse(keyring.read_text("utf-8")) if keyring else None
     verifiers = _verifiers(key)
-    earlier = [open_checkpoint(path.read_bytes(), *verifiers) for path in since or []]
+    brought_keys = Trust(verifiers, keyring=ring)
+    earlier = [brought_keys.open(path.read_bytes()) for path in since or []]
     proved = [check(path.read_bytes(), keys_text(verifiers)) for path in receipts or []]
     earlier += [one.head for one in proved]
     directory = log
@@ -182,7 +187,8 @@ def verify(  # noqa: PLR0913 - one option for each thing that an auditor may bri
         config = load(log, RecorderSettings)
         directory, time_zone = config.directory, config.time_zone
         earlier.append(_last_signed(config.last_signed))
-    trust = Trust(verifiers, earlier, {one.index: one.stored for one in proved}, time_zone)
+    records = {one.index: one.stored for one in proved}
+    trust = Trust(verifiers, earlier, records, time_zone, ring)
     try:
         report = verify_log(directory, trust)
         keys = [_verifiers(one) for one in former or []]

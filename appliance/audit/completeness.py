@@ -31,6 +31,7 @@ class Remark(StrEnum):
     GAP = "W_GAP"
     LOSS = "W_LOSS"
     ORPHAN = "W_ORPHAN_INTENT"
+    UNPROVEN = "W_UNPROVEN"
     UNSIGNED = "W_UNSIGNED_TAIL"
 
 

@@ -1,6 +1,7 @@
 r"""Which log a folder holds now, what it followed, and what is known of it elsewhere.
 
     epoch                number of the log, one line; without it the log is the first one
+    keyring.json         which keys held for which sizes, once they were changed
     epochs/N/            the log of epoch N, as it was when the next one began; never written
 
 A checkpoint that comes back from elsewhere (an anchor, a reply of the witness) is a note named
@@ -16,12 +17,14 @@ from pathlib import Path
 from appliance.audit.checkpoint import Checkpoint, open_checkpoint
 from appliance.audit.epoch import origin_of
 from appliance.audit.key import Verifier
+from appliance.audit.keyring import Keyring
 from appliance.audit.segments import VolumeError
 from appliance.errors import FormatError, VerificationError
 from appliance.settings import RecorderSettings
 
 log = logging.getLogger(__name__)
 
+KEYRING = "keyring.json"
 EPOCH, EPOCHS, KNOWN, ANCHORS = "epoch", "epochs", "known", "anchors"
 _LARGEST = 8  # notes of a folder that are read
 
@@ -68,6 +71,29 @@ def anchors_of(settings: RecorderSettings) -> Path:
     return settings.anchors or settings.directory / ANCHORS
 
 
+def read_keyring(directory: Path, keys: Sequence[Verifier]) -> Keyring:
+    """Return which keys held for which sizes; without a rotation, those that sign now.
+
+    Raises:
+        FormatError: The file is no keyring.
+    """
+    try:
+        return Keyring.parse((directory / KEYRING).read_text("utf-8"))
+    except FileNotFoundError:
+        return Keyring.of(keys)
+
+
+def keys_ever(directory: Path, keys: Sequence[Verifier]) -> list[Verifier]:
+    """Return the keys that sign now, then those that signed before.
+
+    Raises:
+        FormatError: The keyring is none.
+    """
+    ring = read_keyring(directory, keys)
+    earlier = [one.key for one in ring.keys if one.key.supported]
+    return [*keys, *(key for key in earlier if key not in keys)]
+
+
 def known_elsewhere(
     folders: Sequence[Path], keys: Sequence[Verifier]
 ) -> list[tuple[Checkpoint, Path]]:
@@ -77,21 +103,20 @@ def known_elsewhere(
         notes = [path for path in folder.glob("*.note") if path.stem.isdecimal()]
         for path in sorted(notes, key=lambda path: int(path.stem))[-_LARGEST:]:
             try:
-                found.append((_opened(path, keys), path))
+                found.append((open_known(path.read_bytes(), keys), path))
             except (OSError, FormatError, VerificationError) as exc:
                 log.warning("%s is not taken into account: %s", path, exc)
     return found
 
 
-def _opened(path: Path, keys: Sequence[Verifier]) -> Checkpoint:
+def open_known(note: bytes, keys: Sequence[Verifier]) -> Checkpoint:
     """Read a note that one of the keys signed: a witness need not keep all lines.
 
     Raises:
-        OSError: It cannot be read.
         FormatError: It is no note.
         VerificationError: None of the keys signed it.
     """
-    note, failure = path.read_bytes(), VerificationError("there is no key")
+    failure = VerificationError("there is no key")
     for key in keys:
         try:
             return open_checkpoint(note, key)

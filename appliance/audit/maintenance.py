@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from appliance.audit import volume
-from appliance.audit.lineage import current_origin, folders_of, known_elsewhere
+from appliance.audit.lineage import current_origin, folders_of, keys_ever, known_elsewhere
 from appliance.audit.publisher import Publisher
 from appliance.audit.recovery import recover
 from appliance.audit.segments import VolumeError
@@ -65,6 +65,20 @@ def become_owner(directory: Path) -> None:
         os.setuid(found.st_uid)
 
 
+def destroy_key(path: Path) -> None:
+    """Overwrite a private key and take it away; what a disk keeps of it is not known."""
+    try:
+        size = path.stat().st_size
+    except FileNotFoundError:
+        return
+    path.chmod(0o600)
+    with path.open("r+b") as file:
+        file.write(bytes(size))
+        file.flush()
+        os.fsync(file.fileno())
+    path.unlink()
+
+
 @contextmanager
 def alone(directory: Path) -> Iterator[None]:
     """Hold the lock of a folder whose log need not be whole.
@@ -99,7 +113,8 @@ def held(settings: RecorderSettings) -> Iterator[Held]:
         origin = current_origin(settings.directory, settings.origin)
         signer = volume.read_signer(settings.directory, origin)
         publisher = Publisher(settings.directory, settings.last_signed, signer)
-        known = known_elsewhere(folders_of(settings), signer.verifiers)
+        keys = keys_ever(settings.directory, signer.verifiers)
+        known = known_elsewhere(folders_of(settings), keys)
         calendar = Calendar(settings.time_zone)
         found = recover(locked, publisher, calendar, [one for one, _ in known])
         yield Held(locked, publisher, Writer(locked, found, publisher.entry, uid=os.getuid()))

@@ -129,6 +129,10 @@ class Publisher:
         self._signed = signed
         return frontier
 
+    def sign_with(self, signer: Signer) -> None:
+        """Sign from here on with these keys; those of `head` are among them."""
+        self._signer = signer
+
     def publish(self, leaves: Sequence[bytes], hashes: Sequence[bytes]) -> bytes:
         """Sign and write the tree that these leaves complete; return the signed checkpoint.
 

@@ -15,7 +15,7 @@ import uvloop
 
 from appliance.audit import volume
 from appliance.audit.desk import Desk
-from appliance.audit.lineage import current_origin, folders_of, known_elsewhere
+from appliance.audit.lineage import current_origin, folders_of, keys_ever, known_elsewhere
 from appliance.audit.publisher import Publisher
 from appliance.audit.recovery import Recovered, recover
 from appliance.audit.volume import Volume
@@ -41,7 +41,8 @@ def run(settings: RecorderSettings) -> None:
         origin = current_origin(settings.directory, settings.origin)
         signer = volume.read_signer(settings.directory, origin)
         publisher = Publisher(settings.directory, settings.last_signed, signer)
-        known = known_elsewhere(folders_of(settings), (signer.verifier,))
+        keys = keys_ever(settings.directory, signer.verifiers)
+        known = known_elsewhere(folders_of(settings), keys)
         found = recover(locked, publisher, calendar, [one for one, _ in known])
         gc.freeze()  # what was recovered stays
         gc.set_threshold(50_000, 20, 50)  # measured: pauses of collections, not of the disk

@@ -26,12 +26,12 @@ from pathlib import Path
 import msgspec
 
 from appliance.audit import epoch, journal, lineage, publisher, volume
-from appliance.audit.checkpoint import Checkpoint, empty, open_checkpoint
+from appliance.audit.checkpoint import Checkpoint, empty
 from appliance.audit.epoch import LAST_SIGNED, EpochError, Statement, origin_of, split
 from appliance.audit.event import BudgetChange, Event, Kind, fact
 from appliance.audit.key import SEED_BYTES, scalar_from, verifier_key
 from appliance.audit.lifecycle import replay
-from appliance.audit.maintenance import alone, held, now
+from appliance.audit.maintenance import alone, destroy_key, held, now
 from appliance.audit.publisher import CHECKPOINT, Publisher, RollbackError, write_files
 from appliance.audit.recovery import recover
 from appliance.audit.segments import Segments
@@ -113,8 +113,9 @@ def _check_refused(settings: RecorderSettings, brought: Sequence[tuple[str, byte
     """Check that the log must not go on: by itself, or beside what people bring."""
     try:
         with held(settings) as log:
-            keys = volume.read_signer(settings.directory, log.publisher.head.origin).verifiers
-            notes = [open_checkpoint(note, *keys) for _, note in brought]
+            signer = volume.read_signer(settings.directory, log.publisher.head.origin)
+            keys = lineage.keys_ever(settings.directory, signer.verifiers)
+            notes = [lineage.open_known(note, keys) for _, note in brought]
             calendar = Calendar(settings.time_zone)
         with volume.locked(settings.directory, settings.segment_bytes) as locked:
             recover(locked, log.publisher, calendar, notes)
@@ -128,12 +129,12 @@ def _examine(settings: RecorderSettings, brought: Sequence[tuple[str, bytes]]) -
     number = lineage.current_epoch(directory)
     origin = origin_of(settings.origin, number)
     signer = volume.read_signer(directory, origin)
-    keys = signer.verifiers
+    keys = lineage.keys_ever(directory, signer.verifiers)
     published = Publisher(directory, settings.last_signed, signer)
     local, head = _local(published, origin)
     kept = _kept(directory)
     found = [
-        _Known(open_checkpoint(note, *keys), note.decode(), name) for name, note in brought
+        _Known(lineage.open_known(note, keys), note.decode(), name) for name, note in brought
     ]
     for one, path in lineage.known_elsewhere(lineage.folders_of(settings), keys):
         found.append(_Known(one, path.read_text("utf-8"), str(path)))
@@ -292,7 +293,7 @@ def _switch(settings: RecorderSettings) -> Begun:
     _move_signed(settings.last_signed, statement)
     _move_new(epochs / _NEXT, directory)
     for key in (volume.KEY, volume.KEY_P256):
-        _destroy(old / key)
+        destroy_key(old / key)
     _forbid_writing(old)
     keys = (directory / VERIFIER_KEY).read_text("ascii").strip()
     (epochs / _COMPLETE).unlink()
@@ -333,20 +334,6 @@ def _move_signed(folder: Path, statement: Statement) -> None:
     (new / publisher.LAST_SIGNED).rename(folder / publisher.LAST_SIGNED)
     new.rmdir()
     publisher.sync(folder)
-
-
-def _destroy(path: Path) -> None:
-    """Overwrite a private key and take it away; what a disk keeps of it is not known."""
-    try:
-        size = path.stat().st_size
-    except FileNotFoundError:
-        return
-    path.chmod(0o600)
-    with path.open("r+b") as file:
-        file.write(bytes(size))
-        file.flush()
-        os.fsync(file.fileno())
-    path.unlink()
 
 
 def _forbid_writing(folder: Path) -> None:

@@ -81,6 +81,10 @@ REMARKS: Mapping[Remark, Texts] = {
         EN: "lines to the collector were lost",
     },
     Remark.ORPHAN: {FR: "demande sans fin", EN: "request without an end"},
+    Remark.UNPROVEN: {
+        FR: "non prouvés à partir d’ici : signés par une clé volée",
+        EN: "unproven from here on: signed by a stolen key",
+    },
     Remark.UNSIGNED: {
         FR: "rien n’est signé à partir d’ici, alors que ce devrait l’être",
         EN: "nothing is signed from here on, though it should be",

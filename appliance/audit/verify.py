@@ -29,6 +29,7 @@ from appliance.audit.checkpoint import Checkpoint, empty, open_checkpoint
 from appliance.audit.completeness import Finding, Remark, Watch
 from appliance.audit.event import Fact, Kind, Leaf
 from appliance.audit.key import Verifier
+from appliance.audit.keyring import Keyring
 from appliance.audit.lifecycle import replay
 from appliance.audit.tile import WIDTH, complete_root, node_from_tiles, tile_at, tiles_of
 from appliance.audit.tree import HASH_BYTES, Frontier, leaf_hash
@@ -52,6 +53,18 @@ class Trust:
     earlier: Sequence[Checkpoint] = ()  # signed before, and kept elsewhere
     records: Mapping[int, bytes] = field(default_factory=dict[int, bytes])  # of good receipts
     time_zone: str = "Europe/Paris"  # in which the periods of budgets begin
+    keyring: Keyring | None = None  # of a log whose keys were changed
+
+    def open(self, note: bytes) -> Checkpoint:
+        """Read a checkpoint that the keys of its size signed.
+
+        Raises:
+            FormatError: It is none.
+            VerificationError: It is another log's, or not signed as it has to be.
+        """
+        if self.keyring is None:
+            return open_checkpoint(note, *self.verifiers)
+        return self.keyring.open(note)
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,9 +82,9 @@ class Report:
 
     @property
     def exit_code(self) -> int:
-        """0 nothing to remark, 3 not (or no longer) signed, 4 other findings."""
+        """0 nothing to remark, 3 not (or no longer) signed, or unproven, 4 other findings."""
         remarks = {finding.remark for finding in self.findings}
-        if Remark.UNSIGNED in remarks:
+        if remarks & {Remark.UNSIGNED, Remark.UNPROVEN}:
             return EXIT_UNSIGNED
         return EXIT_FINDINGS if remarks else EXIT_WHOLE
 
@@ -83,7 +96,7 @@ def verify(directory: Path, trust: Trust) -> Report:
         TamperedError: It is not the log that was signed; the error names the place.
     """
     archive = Archive(directory)
-    head = _head(archive, trust.verifiers)
+    head = _head(archive, trust)
     signed = _signed_hashes(archive, head, trust)
     for record in _bundles(archive, head):
         _check_hash(archive, record, signed, Fault.LEAF)
@@ -96,12 +109,12 @@ def verify(directory: Path, trust: Trust) -> Report:
     return walk.report(head)
 
 
-def _head(archive: Archive, verifiers: Sequence[Verifier]) -> Checkpoint:
+def _head(archive: Archive, trust: Trust) -> Checkpoint:
     note = archive.checkpoint()
     if note is None:
-        return empty(verifiers[0].name)
+        return empty(trust.verifiers[0].name)
     try:
-        return open_checkpoint(note, *verifiers)
+        return trust.open(note)
     except (FormatError, VerificationError) as exc:
         raise TamperedError(Fault.CHECKPOINT, str(exc), file="checkpoint") from exc
 
@@ -194,6 +207,7 @@ class _Walk:
         self._known = dict(trust.records)
         self._admission = Admission(Calendar(trust.time_zone))
         self._frontier = Frontier()
+        self._unproven = trust.keyring.unproven() if trust.keyring else range(0)
         self._pruning = ""  # digest of the state, until its record is seen
         if archive.begins:
             self._begin(signed)
@@ -261,6 +275,8 @@ class _Walk:
                 f"the log ends here, {max(missing)} records were signed before",
                 file="journal", record=self._frontier.size,
             )  # fmt: skip
+        if self._unproven and self._unproven.start < self._frontier.size:
+            self._findings.append(Finding(Remark.UNPROVEN, self._unproven.start))
         state, at = self._admission, self._last.at if self._last else 0
         if self._times and (head.size == 0 or self._times[-1] - self._times[0] > UNSIGNED_MAX):
             self._findings.append(Finding(Remark.UNSIGNED, head.size))
