@@ -96,13 +96,16 @@ site-locks:
 
 # From a bare Debian without network to a cited answer, in a container of systemd. As root: it
 # makes network namespaces. The figures: build/rehearsal.json. Its goal is 1800 s on two cores.
-rehearsal: ready-demo
+rehearsal:
+	@.ci/setup root rehearsal
 	@.ci/setup packages rehearsal
+	@$(MAKE) ready-demo
 	@.ci/lane rehearsal 2700 $(BIN)/python -m tests.rehearsal.run
 
 # The real installer with a wrong clock, full disks, kills and failures; sticks of FAT32 and exFAT.
 # As root. Each message that was shown: build/adversity.json.
 rehearsal-adversity:
+	@.ci/setup root rehearsal-adversity
 	@.ci/setup packages test
 	@.ci/setup venv
 	@.ci/setup assets
