@@ -13,8 +13,9 @@ from appliance import logs
 from appliance.audit import falsify as falsifier
 from appliance.audit import publisher, recorder, volume
 from appliance.audit.ancestry import ancestors
-from appliance.audit.anchoring.commands import anchor, feed, write_request
+from appliance.audit.anchoring.commands import anchor, check_policy, feed, write_request
 from appliance.audit.archive import TamperedError
+from appliance.audit.catalogue_commands import events
 from appliance.audit.checkpoint import Checkpoint
 from appliance.audit.client import RecorderClient
 from appliance.audit.content import PARTS, Part, open_sealed
@@ -28,6 +29,7 @@ from appliance.audit.export_commands import (
     print_verifier,
     verify_export,
     write_export,
+    write_sample,
 )
 from appliance.audit.falsify import Kind
 from appliance.audit.forward.commands import forward
@@ -77,9 +79,12 @@ app.add_typer(reader, name="reader")
 app.command("request")(write_request)
 app.add_typer(anchor, name="anchor")
 app.command("feed")(feed)
+app.command("policy")(check_policy)
+app.command("events")(events)
 app.command("export")(write_export)
 app.command("verifier")(print_verifier)
 app.command("diff")(compare_exports)
+app.command("sample")(write_sample)
 
 PAGE = "verify_receipt.py"
 FR, EN = Language.FR, Language.EN
@@ -179,7 +184,7 @@ def verify(  # noqa: PLR0913 - one option for each thing that an auditor may bri
     ring = Keyring.parse(keyring.read_text("utf-8")) if keyring else None
     verifiers = _verifiers(key)
     brought_keys = Trust(verifiers, keyring=ring)
-    earlier = [brought_keys.open(path.read_bytes()) for path in since or []]
+    earlier = [brought_keys.open(typed_note(path.read_bytes())) for path in since or []]
     proved = [check(path.read_bytes(), keys_text(verifiers)) for path in receipts or []]
     earlier += [one.head for one in proved]
     directory = log

@@ -15,7 +15,6 @@ from appliance.audit.checkpoint import Checkpoint
 from appliance.audit.derived import moment
 from appliance.audit.event import Leaf, event_type
 from appliance.audit.exported import verifier
-from appliance.audit.key import Verifier
 from appliance.audit.keyring import Keyring
 from appliance.audit.policy import Log, Policy
 
@@ -106,9 +105,7 @@ def choose(sizes: Sequence[int], limit: int) -> list[int]:
     return sorted({sizes[last - last * n // (limit - 1)] for n in range(limit)})
 
 
-def files(
-    order: Order, head: Checkpoint, keys: Sequence[Verifier], tally: Tally
-) -> dict[str, bytes]:
+def files(order: Order, head: Checkpoint, ring: Keyring, tally: Tally) -> dict[str, bytes]:
     """Return the small files of the folder: description, examples, steps, program."""
     said = {
         "v": VERSION, "origin": head.origin, "from": order.first, "to": order.last,
@@ -116,10 +113,10 @@ def files(
         "formats": sorted(order.formats), "made": moment(order.made), "made_by": order.made_by,
         **tally.described(),
     }  # fmt: skip
-    policy = Policy(tuple(map(Log, keys)))
+    policy = Policy(tuple(map(Log, ring.keys_of(head.size))))
     return {
         "export.json": json.dumps(said, ensure_ascii=False, indent=1).encode() + b"\n",
-        "keys/keyring.json": Keyring.of(keys).text().encode(),
+        "keys/keyring.json": ring.text().encode(),
         "keys/POLICY.example": policy.text().encode(),
         "LISEZMOI.txt": _steps("LISEZMOI.txt", order, head),
         "README.txt": _steps("README.txt", order, head),

@@ -32,7 +32,8 @@ from appliance.audit.checkpoint import Checkpoint
 from appliance.audit.contents import DERIVED, RESUME, Form, Order, Tally
 from appliance.audit.derived import CSV_HEADER, csv_line, json_line
 from appliance.audit.event import Leaf
-from appliance.audit.key import Verifier, parse_keys
+from appliance.audit.key import parse_keys
+from appliance.audit.keyring import Keyring
 from appliance.audit.note import Note
 from appliance.audit.ocsf import line as ocsf_line
 from appliance.audit.papers import Paper
@@ -44,7 +45,7 @@ from appliance.printing.typeset import Template, typeset
 
 Progress = Callable[[int, int], None]  # records done, records in all
 
-PART, REPORT = ".part", "rapport.pdf"
+PART, REPORT, KEYRING = ".part", "rapport.pdf", "keyring.json"
 SAVED = 64  # bundles between two points from which an export can go on
 ANCHORS_MAX = 64
 
@@ -84,7 +85,7 @@ def export(log: Path, out: Path, order: Order, progress: Progress | None = None)
         OSError: A file cannot be written.
     """
     notes = _anchors(order.anchors or log / "anchors")  # first: the head covers them then
-    archive, keys = Archive(log), _keys(log)
+    archive, ring = Archive(log), _keyring(log)
     note = archive.checkpoint()
     if note is None:
         raise ExportError("the log has no signed checkpoint yet")
@@ -97,15 +98,21 @@ def export(log: Path, out: Path, order: Order, progress: Progress | None = None)
         raise ExportError(f"{final} exists and is not overwritten")
     begun = _Begun.of(work, order, note)
     head = begun.head
-    if not 0 <= order.first <= order.last < head.size:
+    if not archive.begins <= order.first <= order.last < head.size:
         raise ExportError(
             f"records {order.first} to {order.last} are not among the {head.size} signed ones"
+            + (
+                f", of which those before {archive.begins} were pruned"
+                if archive.begins
+                else ""
+            )
         )
     _Export(archive, work, order, begun).run(progress or _silent)
     sizes = _write_notes(work, head, begun.note, notes)
-    for name, data in contents.files(order, head, keys, begun.tally).items():
+    for name, data in contents.files(order, head, ring, begun.tally).items():
         _write(work / name, data)
     shown = [Note.parse(notes[size]) for size in sizes]
+    keys = ring.keys_of(head.size)
     return _finished(work, final, Paper(final.name, order, head, keys, shown, begun.tally))
 
 
@@ -141,16 +148,17 @@ def _template(name: str) -> Template:
     return Template.of("appliance.audit", name)
 
 
-def last_signed(log: Path) -> int:
-    """Return the index of the last record that an export may hold.
+def range_of(log: Path) -> tuple[int, int]:
+    """Return the indexes of the first and of the last record that an export may hold.
 
     Raises:
         ExportError: Nothing is signed yet.
     """
-    note = Archive(log).checkpoint()
+    archive = Archive(log)
+    note = archive.checkpoint()
     if note is None:
         raise ExportError("the log has no signed checkpoint yet")
-    return Checkpoint.parse(Note.parse(note).text).size - 1
+    return archive.begins, Checkpoint.parse(Note.parse(note).text).size - 1
 
 
 class _Begun:
@@ -296,11 +304,14 @@ def _write_notes(
     return tuple(sizes)
 
 
-def _keys(log: Path) -> tuple[Verifier, ...]:
+def _keyring(log: Path) -> Keyring:
+    """Return the keys that the log publishes, with their sizes when they were changed."""
+    name = KEYRING if (log / KEYRING).exists() else VERIFIER_KEY
     try:
-        return parse_keys((log / VERIFIER_KEY).read_text("utf-8"))
+        text = (log / name).read_text("utf-8")
+        return Keyring.parse(text) if name == KEYRING else Keyring.of(parse_keys(text))
     except (OSError, UnicodeDecodeError, FormatError) as exc:
-        raise ExportError(f"{log / VERIFIER_KEY}: {exc}") from exc
+        raise ExportError(f"{log / name}: {exc}") from exc
 
 
 def _write(path: Path, data: bytes) -> None:

@@ -13,11 +13,11 @@ import typer
 from rich.console import Console
 from rich.progress import Progress
 
-from appliance.audit import exported
+from appliance.audit import exported, training
 from appliance.audit.client import RecorderClient, RecorderError, new_id
 from appliance.audit.contents import ALL, SUMS, Form, Order
 from appliance.audit.event import Kind, fact
-from appliance.audit.export import Exported, export, last_signed
+from appliance.audit.export import Exported, export, range_of
 from appliance.audit.verdict import Language
 from appliance.settings import RecorderSettings, load
 
@@ -43,6 +43,10 @@ COMPARED = {
     EN: {"old": "First export, refused before any comparison:",
          "new": "Second export, held against the head of the first one:"},
 }  # fmt: skip
+SAMPLE = {
+    FR: "Exports d’exercice : {out}\n  Commencez par A-LIRE.txt.",
+    EN: "Exports to learn on: {out}\n  Begin with A-LIRE.txt.",
+}
 INTACT = {0, 3, 4}  # exit codes without a fault
 PATIENCE = 3  # seconds that a recorder has to answer
 
@@ -62,7 +66,9 @@ def write_export(  # noqa: PLR0913 - one option for each thing that may be asked
     ],
     *,
     out: Annotated[Path, typer.Option(help="Folder to write into.", file_okay=False)],
-    first: Annotated[int, typer.Option("--from", min=0, help="First event.")] = 0,
+    first: Annotated[
+        int | None, typer.Option("--from", min=0, help="First event; the first one if absent.")
+    ] = None,
     last: Annotated[
         int | None, typer.Option("--to", min=0, help="Last event, included; all if absent.")
     ] = None,
@@ -86,8 +92,9 @@ def write_export(  # noqa: PLR0913 - one option for each thing that may be asked
     if log.is_file():
         config = load(log, RecorderSettings)
         directory, socket = config.directory, config.socket
+    begins, ends = range_of(directory)
     order = Order(
-        first, last_signed(directory) if last is None else last, label, site,
+        begins if first is None else first, ends if last is None else last, label, site,
         frozenset(formats or ALL), made=time.time_ns() // 1000, made_by=getpass.getuser(),
         recipient=recipient,
     )  # fmt: skip
@@ -136,6 +143,18 @@ def compare_exports(  # noqa: PLR0913 - as above
     facts["checked"] = checked
     _answer(COMPARED[language][checked] + "\n" + text, facts, as_json=as_json)
     raise typer.Exit(code)
+
+
+def write_sample(
+    *,
+    out: Annotated[Path, typer.Option(help="Folder to be made.")],
+    as_json: AsJson = False,
+    language: Lang = FR,
+) -> None:
+    """Write exports to learn on: one whole, others tampered with, and what each should show."""
+    training.write(out, time.time_ns() // 1000)
+    facts = {"folder": str(out), "exports": sorted({one.folder for one in training.EXERCISES})}
+    _answer(SAMPLE[language].format(out=out), facts, as_json=as_json)
 
 
 @dataclass(frozen=True, slots=True)

@@ -71,7 +71,10 @@ def test_a_tally_counts_and_travels() -> None:
 
 def test_the_small_files_say_what_is_there_and_give_no_trust() -> None:
     made = files(
-        Order(5, 9, label="Usage interne", made=10**15), HEAD, SIGNER.verifiers, Tally()
+        Order(5, 9, label="Usage interne", made=10**15),
+        HEAD,
+        Keyring.of(SIGNER.verifiers),
+        Tally(),
     )
     said = json.loads(made["export.json"])
     assert (said["v"], said["from"], said["to"], said["label"]) == (1, 5, 9, "Usage interne")

@@ -11,7 +11,9 @@ from appliance.audit import export as exporting
 from appliance.audit.archive import TamperedError
 from appliance.audit.contents import Order
 from appliance.audit.event import Kind, fact
-from appliance.audit.export import ExportError, export, last_signed
+from appliance.audit.export import ExportError, export, range_of
+from appliance.audit.key import Signer
+from appliance.audit.keyring import BoundKey, Keyring
 from appliance.audit.publisher import CHECKPOINT, Publisher
 from appliance.audit.tree import leaf_hash
 from appliance.audit.volume import VERIFIER_KEY
@@ -19,6 +21,7 @@ from tests.audit import exports, logs
 from tests.audit.exports import head_of, judged, log_of
 
 COUNT = 700
+THIEF = Signer(logs.ORIGIN, bytes(range(9, 41))).verifier
 
 
 def leaves(count: int = COUNT) -> list[bytes]:
@@ -90,9 +93,9 @@ def test_nothing_is_overwritten(log: Path, tmp_path: Path) -> None:
 
 
 def test_a_log_without_checkpoint_or_keys_is_refused(log: Path, tmp_path: Path) -> None:
-    assert last_signed(log) == COUNT - 1
+    assert range_of(log) == (0, COUNT - 1)
     (log / CHECKPOINT).rename(log / "away")
-    for refused in (lambda: last_signed(log), lambda: export(log, tmp_path, text_order())):
+    for refused in (lambda: range_of(log), lambda: export(log, tmp_path, text_order())):
         with pytest.raises(ExportError, match="no signed checkpoint"):
             refused()
     (log / "away").rename(log / CHECKPOINT)
@@ -201,6 +204,30 @@ def test_a_folder_of_many_anchors_gives_a_choice_of_them(log: Path, tmp_path: Pa
     done = export(log, tmp_path / "out", text_order(formats=frozenset(), anchors=far))
     assert len(done.anchors) == exporting.ANCHORS_MAX
     assert done.anchors[-1] == 199
+
+
+def test_what_was_pruned_is_not_exported_and_the_rest_is(log: Path, tmp_path: Path) -> None:
+    (log / "tile/entries/000").unlink()
+    (log / "pruned").mkdir()
+    (log / "pruned/256.state").write_bytes(b"")
+    assert range_of(log) == (256, COUNT - 1)
+    with pytest.raises(ExportError, match="those before 256 were pruned"):
+        export(log, tmp_path / "out", text_order())
+    done = export(log, tmp_path / "out", text_order(256))
+    assert judged(done.folder, tmp_path / "POLICY")[0] == 0
+
+
+def test_keys_that_were_changed_go_along_with_their_sizes(log: Path, tmp_path: Path) -> None:
+    ring = Keyring.of(logs.SIGNER.verifiers)
+    old = BoundKey(THIEF.text(), 0, 300, "retired")
+    ring = Keyring(1, ring.origin, None, (old, *ring.keys))
+    (log / "keyring.json").write_text(ring.text())
+    done = export(log, tmp_path / "out", text_order(formats=frozenset()))
+    assert (done.folder / "keys/keyring.json").read_text() == ring.text()
+    assert THIEF.text() not in (done.folder / "keys/POLICY.example").read_text()
+    (log / "keyring.json").write_text("{}")
+    with pytest.raises(ExportError, match=r"keyring\.json"):
+        export(log, tmp_path / "other", text_order())
 
 
 def test_who_asked_and_when_is_in_the_description(log: Path, tmp_path: Path) -> None:

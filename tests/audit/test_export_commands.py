@@ -15,7 +15,7 @@ from typer.testing import CliRunner, Result
 
 from appliance.audit.commands import app
 from appliance.audit.event import Kind, fact
-from appliance.audit.export import last_signed
+from appliance.audit.export import range_of
 from appliance.audit.exported import verifier, verifier_digest
 from appliance.audit.volume import VERIFIER_KEY
 from tests.audit import logs
@@ -121,6 +121,13 @@ def test_the_program_and_its_digest_are_printed() -> None:
     assert run("verifier", "--digest").stdout == verifier_digest() + "\n"
 
 
+def test_exports_to_learn_on_are_written_beside_their_page(tmp_path: Path) -> None:
+    facts = answer("sample", "--out", tmp_path / "exercices")
+    assert "1-intact" in facts["exports"]
+    page = (tmp_path / "exercices/A-LIRE.txt").read_text()
+    assert all(f"{name} : " in page for name in facts["exports"])
+
+
 # with a recorder
 
 
@@ -156,7 +163,7 @@ def test_what_is_taken_away_is_in_the_log(site: Path, tmp_path: Path) -> None:
     facts = answer("export", site, "--out", tmp_path / "out", "--label", "Interne", *PLAIN)
     assert facts["recorded"] is True
     limit = time.monotonic() + 20
-    while last_signed(site.parent / "log") < 2 and time.monotonic() < limit:
+    while range_of(site.parent / "log")[1] < 2 and time.monotonic() < limit:
         time.sleep(0.05)
     again = answer("export", site, "--out", tmp_path / "out", *PLAIN)
     lines = (Path(again["folder"]) / "events.jsonl").read_text().splitlines()
