@@ -141,4 +141,4 @@ def test_the_recorder_reads_the_table_that_the_role_writes(tmp_path: Path) -> No
     path.write_text(render("recorder", "recorder.toml.j2", given))
     clients = load(path, RecorderSettings).clients
     assert clients == {row["uid"]: frozenset(row["types"]) for row in CLIENTS.values()}
-    assert clients.keys() == {0, 882, 883, 884, 893, 894, 895, 896, 897}
+    assert clients.keys() == {0, 882, 883, 884, 892, 893, 894, 895, 896, 897}

@@ -20,6 +20,10 @@ MODELS_OF_SITE = [
     {"instance": "embed", "kind": "embed", "id": "e", "name": "vecteurs", "context": 256},
     {"instance": "chat", "kind": "chat", "id": "c", "name": "mistral", "context": 2048},
 ]
+WITNESSES = [
+    {"name": "rssi", "key": "w", "address": "192.0.2.8"},
+    {"name": "dpo", "key": "v", "address": ""},
+]
 GIVEN: dict[str, dict[str, Any]] = {
     "console": {
         "console_domain": "casemate.test",
@@ -60,6 +64,12 @@ GIVEN: dict[str, dict[str, Any]] = {
         "vllm_models": MODELS_OF_SITE,
         "__vllm_compiled": False,
     },
+    "witness": {
+        "witness_name": "rssi.test/w1",
+        "witness_logs": ["k1", "k2"],
+        "witness_address": "192.0.2.8",
+        "witness_clients": ["192.0.2.7/32"],
+    },
     "worker": {"worker_domain": "casemate.test"},
 }
 WRITTEN = [
@@ -77,6 +87,7 @@ WRITTEN = [
     ("reader", Part.READER),
     ("recorder", Part.RECORDER),
     ("site_apply", Part.APPLY),
+    ("witness", Part.WITNESS),
     ("worker", Part.WORKER),
 ]
 OWN = sorted(GIVEN)
@@ -94,6 +105,8 @@ CONTRACT = {  # user to its id; a volume outlives the system that named its owne
     "casemate-keycloak": 886,
     "casemate-engine": 887,
     "casemate-vllm": 888,
+    "casemate-witness": 891,
+    "casemate-feeder": 892,
     "casemate-reader": 893,
     "casemate-indexer": 894,
     "casemate-forwarder": 895,
@@ -184,7 +197,8 @@ def test_a_unit_is_delivered_exactly_the_secrets_that_its_role_makes(unit: str) 
     delivered = re.findall(r"LoadCredential=([^:]+):/etc/casemate/secrets/\1", UNITS[unit])
     given = re.findall(r"LoadCredential=([^:]+):/etc/casemate/collector/\1\n", UNITS[unit])
     assert len(delivered) + len(given) == UNITS[unit].count("LoadCredential=")
-    assert bool(given) == (unit in LEAVES)  # put there by the site, for the collector
+    # Put there by the site, for the collector.
+    assert bool(given) == (unit == "casemate-forwarder.service")
     tasks = (ROLES / role / "tasks" / "configure.yml").read_text("utf-8")
     made = {name for name in NAMES if re.search(rf"[ ,\[]{name}[\],\n]", tasks)}
     for name in delivered:
@@ -236,7 +250,9 @@ def test_what_uses_only_unix_sockets_has_no_network(unit: str) -> None:
     assert "PrivateNetwork=yes\n" in UNITS[unit]
 
 
-LEAVES = {"casemate-forwarder.service"}  # for an address that only the packet filter knows
+# For an address that only the packet filter knows.
+LEAVES = {"casemate-feeder.service", "casemate-forwarder.service"}
+ANSWERS = {"casemate-witness.service"}  # on a machine of its own, for the sites that are named
 
 
 def test_what_has_a_network_has_the_loopback_alone_unless_it_has_a_flow_that_leaves() -> None:
@@ -251,6 +267,10 @@ def test_what_has_a_network_has_the_loopback_alone_unless_it_has_a_flow_that_lea
     for unit, text in UNITS.items():
         if unit in LEAVES:
             assert "PrivateNetwork=yes" not in text
+            continue
+        if unit in ANSWERS:
+            assert "\nIPAddressDeny=any\nIPAddressAllow=localhost 192.0.2.7/32\n" in text
+            assert "\nSocketBindDeny=any\nSocketBindAllow=tcp:8787\n" in text
             continue
         assert ("PrivateNetwork=yes" in text) != (
             "IPAddressDeny=any\nIPAddressAllow=localhost\n" in text
@@ -325,10 +345,12 @@ SPARED = {
     "PrivateNetwork=yes": {
         "casemate-console",
         "casemate-events",
+        "casemate-feeder",
         "casemate-forwarder",
         "casemate-gateway@",
         "casemate-heartbeat",
         "casemate-keycloak",
+        "casemate-witness",
         "casemate-worker",
     },
     "ProcSubset=pid": {"casemate-keycloak", "casemate-recorder", "casemate-vllm@"},

@@ -39,6 +39,10 @@ ADDED = {
     "  Inscrit au journal : {records}",
     EN: "Anchor kept: {file}\n  {size} events, cosigned by {names}\n  In the log: {records}",
 }
+TRUSTED = {
+    FR: "Clés du journal :\n  {keys}\nTémoins :\n  {witnesses}\nQuorum : {quorum}",
+    EN: "Keys of the log:\n  {keys}\nWitnesses:\n  {witnesses}\nQuorum: {quorum}",
+}
 
 SettingsFile = Annotated[Path, typer.Option("--settings", help="recorder.toml")]
 AsJson = Annotated[bool, typer.Option("--json", help="Answer for programs.")]
@@ -103,6 +107,28 @@ def add_anchor(  # noqa: PLR0913 - one option for each file that was carried
         "records": ", ".join(map(str, records)),
     }  # fmt: skip
     _answer(ADDED[language], facts, as_json=as_json)
+
+
+def check_policy(
+    file: Annotated[Path, typer.Argument(exists=True, dir_okay=False, help="Policy.")],
+    *,
+    as_json: AsJson = False,
+    language: Lang = FR,
+) -> None:
+    """Read a policy as those who verify do, and say whom it trusts."""
+    found = Policy.parse(file.read_text("utf-8"))
+    facts = {
+        "keys": [key.text() for key in found.keys],
+        "witnesses": {one.name: one.cosigner.text() for one in found.witnesses},
+        "quorum": found.quorum,
+    }
+    text = TRUSTED[language].format(
+        keys="\n  ".join(key.text() for key in found.keys) or "—",
+        witnesses="\n  ".join(f"{one.name} {one.cosigner.text()}" for one in found.witnesses)
+        or "—",
+        quorum=found.quorum,
+    )
+    typer.echo(json.dumps(facts, ensure_ascii=False) if as_json else text)
 
 
 def feed(
