@@ -70,8 +70,9 @@ def settings_file(settings: RecorderSettings) -> Path:
             }
             tables = ["[clients]", *(f"{uid} = [{of}]" for uid, of in words.items())]
         else:
+            plain = str(value).lower()  # numbers and booleans
             lines.append(
-                f'{name} = "{value}"' if isinstance(value, str | Path) else f"{name} = {value}"
+                f'{name} = "{value}"' if isinstance(value, str | Path) else f"{name} = {plain}"
             )
     path.write_text("\n".join([*lines, *tables, ""]))
     return path

@@ -41,6 +41,7 @@ KEYS = Item("/cles", "icon:key-round", mark("Mes clés"))
 MODELS = Item("/modeles", "icon:cpu", mark("Modèles et santé"))
 JOURNAL = Item("/journal", "icon:scroll-text", mark("Journal"))
 OWN_JOURNAL = Item("/journal", "icon:scroll-text", mark("Mes enregistrements"))
+ANCHORS = Item("/ancrages", "icon:anchor", mark("Ancrages"))
 CONTENTS = Item("/contenus", "icon:lock-keyhole", mark("Contenus scellés"))
 RECEIPT = Item("/recu", "icon:shield-check", mark("Vérifier un reçu"))
 VISIT = Item("/visite", "icon:compass", mark("Visite guidée"))
@@ -61,6 +62,7 @@ _MENU: tuple[tuple[str, tuple[Rule, ...]], ...] = (
         mark("Contrôler"),
         (
             (JOURNAL, _any(Scope.RECORDS_ALL)),
+            (ANCHORS, _any(Scope.RECORDS_ALL)),
             (CONTENTS, _any(Scope.CONTENT_APPROVE)),
             (RECEIPT, lambda _: True),
         ),

@@ -17,6 +17,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from appliance.console import failures
 from appliance.console.assets import STATIC
 from appliance.console.pages import (
+    anchors,
     contents,
     documents,
     journal,
@@ -25,6 +26,7 @@ from appliance.console.pages import (
     question,
     receipt,
     record,
+    sample,
     session,
     visit,
 )
@@ -47,7 +49,8 @@ FORM_BYTES = 1 << 20
 Lifespan = Callable[[FastAPI], AbstractAsyncContextManager[Mapping[str, Any]]]
 _FOREVER = "public, max-age=31536000, immutable"
 PAGES = (
-    session, question, documents, keys, models, journal, record, contents, receipt, visit,
+    session, question, documents, keys, models, journal, sample, record, anchors, contents,
+    eliminations, receipt, visit,
 )  # fmt: skip
 
 

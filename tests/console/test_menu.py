@@ -26,10 +26,14 @@ def entries(*roles: str) -> list[str]:
             "/question",
         ),
         (["exploitant"], ["Documents", "Modèles et santé", "Vérifier un reçu"], "/modeles"),
-        (["auditeur"], ["Journal", "Contenus scellés", "Vérifier un reçu"], "/journal"),
+        (
+            ["auditeur"],
+            ["Journal", "Ancrages", "Contenus scellés", "Vérifier un reçu"],
+            "/journal",
+        ),
         (
             ["rssi"],
-            ["Modèles et santé", "Journal", "Contenus scellés", "Vérifier un reçu"],
+            ["Modèles et santé", "Journal", "Ancrages", "Contenus scellés", "Vérifier un reçu"],
             "/journal",
             ),
         (["administrateur"], ["Vérifier un reçu"], "/recu"),

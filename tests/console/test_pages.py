@@ -63,7 +63,10 @@ def tour(stand: Stand) -> Tour:
         "historique": ("clara", "/historique"),
         "accès refusé": ("clara", "/modeles"),
         "modèles": ("operator", "/modeles"),
-        "journal": ("auditor", "/journal"),
+        "journal": ("auditor", "/journal?type=llm.completion&du=2026-01-01"),
+        "demande": ("auditor", f"/journal/{record}"),
+        "tirage": ("auditor", f"/journal/tirage?n=3&graine={'0' * 32}"),
+        "ancrages": ("auditor", "/ancrages"),
         "contenus scellés": ("auditor", "/contenus"),
         "contenu scellé": ("auditor", f"/contenus/{record}"),
     }
@@ -73,7 +76,8 @@ def tour(stand: Stand) -> Tour:
 NAMES = [
     "connexion", "question vide", "question", "sans réponse", "question refusée", "visite",
     "documents", "source", "supprimer", "clés", "mes enregistrements", "enregistrement", "reçu",
-    "historique", "accès refusé", "modèles", "journal", "contenus scellés", "contenu scellé",
+    "historique", "accès refusé", "modèles", "journal", "demande", "tirage",
+    "ancrages", "contenus scellés", "contenu scellé",
 ]  # fmt: skip
 
 

@@ -22,9 +22,11 @@ STRUCTS = {struct.__name__: type_of(struct) for struct in HOT}
 # Module to the processes that run it and write what it names.
 WRITERS = {
     "app.py": {"gateway"},
+    "console/pages/anchors.py": {"console"},
     "console/pages/documents.py": {"console"},
     "console/pages/journal.py": {"console"},
     "console/pages/record.py": {"console"},
+    "console/pages/sample.py": {"console"},
     "console/questions.py": {"console"},
     "gateway/call.py": {"gateway"},
     "gateway/commands.py": {"rack"},

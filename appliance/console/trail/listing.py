@@ -7,6 +7,7 @@ there. What the copy has not taken yet is looked through in the log itself, as f
 import asyncio
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
+from datetime import UTC, datetime
 from itertools import pairwise
 
 from psycopg import AsyncConnection
@@ -45,6 +46,12 @@ class Found:
         return max(self.state.size - self.standing.next, 0)
 
     @property
+    def anchored_at(self) -> datetime | None:
+        """Return when the log was last anchored, as the one who keeps the anchor says."""
+        anchored = self.state.anchored
+        return datetime.fromtimestamp(anchored.at, UTC) if anchored else None
+
+    @property
     def unseen(self) -> int:
         """Return how many events of the log were not looked through."""
         return max(self.behind - TAIL, 0)
@@ -66,7 +73,7 @@ async def resolve(visit: Visit, conn: AsyncConnection, query: Query) -> Terms:
     return replace(found, bounds=await store.bounds_of(conn, found.start, found.end))
 
 
-async def look(visit: Visit, query: Query, before: int | None) -> Found:
+async def look(visit: Visit, query: Query, before: int | None, count: int = PER_PAGE) -> Found:
     """Return one page of what is looked for, before an index."""
     recorder, own = visit.console.recorder, own_of(visit)
     state = await recorder.status()
@@ -75,15 +82,15 @@ async def look(visit: Visit, query: Query, before: int | None) -> Found:
     async with visit.transaction() as conn:
         standing = await store.standing(conn)
         terms = await resolve(visit, conn, query)
-        places = await store.find(conn, terms, own, min(end, standing.next), PER_PAGE + 1)
+        places = await store.find(conn, terms, own, min(end, standing.next), count + 1)
     start = max(standing.next, size - TAIL)
     tail = [stored for _, stored in await read_runs(recorder, range(start, end))]
     stored = dict(await read_runs(recorder, [place.idx for place in places]))
     differing = tuple(p.idx for p in places if leaf_hash(stored.get(p.idx, b"")) != p.leaf_hash)
     leaves = [*reversed(tail), *(stored[p.idx] for p in places if p.idx in stored)]
     seen = _seen(visit, terms, leaves)
-    page = tuple(seen[:PER_PAGE])
-    more = len(seen) > PER_PAGE or len(places) > PER_PAGE
+    page = tuple(seen[:count])
+    more = len(seen) > count or len(places) > count
     lowest = page[-1].index if page else min((p.idx for p in places), default=0)
     return Found(page, lowest if more and lowest else None, standing, state, differing)
 
