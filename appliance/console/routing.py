@@ -50,7 +50,7 @@ Lifespan = Callable[[FastAPI], AbstractAsyncContextManager[Mapping[str, Any]]]
 _FOREVER = "public, max-age=31536000, immutable"
 PAGES = (
     session, question, documents, keys, models, journal, sample, record, anchors, contents,
-    eliminations, receipt, visit,
+    receipt, visit,
 )  # fmt: skip
 
 
