@@ -21,7 +21,7 @@ PEER = ROOT / ".venv-litellm" / "bin" / "litellm"
 
 def main() -> None:
     """Measure, print, write."""
-    wanted = set(sys.argv[1:]) or {"gateway", "piaf", "scale"}
+    wanted = set(sys.argv[1:]) or {"gateway", "piaf", "scale", "trail"}
     rows: list[dict[str, Any]] = []
     print(
         f"{platform.processor() or platform.machine()}, {os.cpu_count()} cores, "
@@ -38,6 +38,10 @@ def main() -> None:
         from bench import scale  # noqa: PLC0415 - as above
 
         rows += scale.measure()
+    if "trail" in wanted:
+        from bench import trail  # noqa: PLC0415 - as above
+
+        rows += trail.measure()
     show(rows)
     (ROOT / "build").mkdir(exist_ok=True)
     (ROOT / "build" / "bench.json").write_text(json.dumps(rows, indent=1, ensure_ascii=False))
