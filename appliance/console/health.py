@@ -55,7 +55,9 @@ class Watch:
         except (RecorderError, RefusedError, TimeoutError):
             return None
         at = datetime.fromtimestamp(state.checkpoint_at / _MICRO, UTC)
-        return Proof(state.size, state.checkpoint_size, at, state.root.hex()), state.stopped
+        anchored = datetime.fromtimestamp(state.anchored.at, UTC) if state.anchored else None
+        proof = Proof(state.size, state.checkpoint_size, at, state.root.hex(), anchored)
+        return proof, state.stopped
 
 
 def engine_is_away(health: Health | None) -> bool:

@@ -1,7 +1,7 @@
 """What every page shows around its content: marking, menu, proof, person."""
 
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from appliance.console.language import mark
 from appliance.console.menu import Group, roles_of
@@ -10,6 +10,7 @@ from appliance.identity.principal import Principal
 NO_CONTENT = mark("aucun contenu affiché")
 HIGHEST = mark("le plus élevé des contenus affichés")
 METADATA = mark("métadonnées, sans contenu")
+ANCHOR_MAX = timedelta(hours=24)  # of a witness to whom files are carried once a day
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,6 +21,11 @@ class Proof:
     signed: int  # of them, under the last checkpoint
     at: datetime  # of the last signed checkpoint
     root: str  # base64
+    anchored: datetime | None = None  # when somebody outside last confirmed it; None: nobody
+
+    def late(self, now: datetime) -> bool:
+        """Say whether the last anchor is older than the longest that a site may take."""
+        return self.anchored is not None and now - self.anchored > ANCHOR_MAX
 
 
 @dataclass(frozen=True, slots=True)

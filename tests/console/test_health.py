@@ -1,10 +1,12 @@
 import asyncio
+from datetime import UTC, datetime
 from typing import Any, cast
 
 import msgspec
 import pytest
 
 from appliance.audit.client import RecorderError
+from appliance.audit.frame import Anchored
 from appliance.console.gateway import Health
 from appliance.console.health import Watch, engine_is_away
 
@@ -14,6 +16,7 @@ class Played:
 
     def __init__(self, health: Health | None, *, stopped: bool | None = False) -> None:
         self.answer, self.stopped, self.asked = health, stopped, 0
+        self.anchored: Anchored | None = None
 
     async def health(self) -> Health | None:
         self.asked += 1
@@ -29,6 +32,7 @@ class Played:
             "checkpoint_at": 10**15,
             "root": b"r",
             "stopped": self.stopped,
+            "anchored": self.anchored,
         }
         return msgspec.defstruct("State", list(fields))(**fields)
 
@@ -94,6 +98,13 @@ def test_the_state_is_what_gateway_and_recorder_say(
     assert (proof is None) == (stopped is None)
     if proof:
         assert (proof.size, proof.signed) == (9, 8)
+
+
+def test_the_time_of_the_last_anchor_is_the_one_that_the_log_knows() -> None:
+    played = Played(Health())
+    assert look(played)[1].anchored is None
+    played.anchored = Anchored(7, 1_800_000_000, "witness")
+    assert look(played)[1].anchored == datetime.fromtimestamp(1_800_000_000, UTC)
 
 
 def test_an_engine_not_asked_yet_is_not_away() -> None:

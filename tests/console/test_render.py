@@ -1,13 +1,17 @@
 import re
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 
 import pytest
 from jinja2 import UndefinedError
 from lxml import html
 
 from appliance.console.assets import STATIC
-from appliance.console.page import NO_CONTENT, Shell
+from appliance.console.language import CODES
+from appliance.console.page import NO_CONTENT, Proof, Shell, person
 from appliance.console.problem import explain
 from appliance.console.render import AssetsError, Renderer, icon, initials, short, team
+from appliance.identity.principal import Principal
 from tests.console.stand import found_in
 
 LABELS = ["Non protégé", "Usage interne", "Diffusion restreinte"]
@@ -35,6 +39,37 @@ def test_a_page_speaks_its_language_and_escapes_its_values(renderer: Renderer) -
         assert root.get("lang") == code
         assert root.get("data-theme") == "sombre"
         assert "<b>" not in page.replace("<b>Casemate</b>", "")
+
+
+@pytest.mark.parametrize(
+    ("hours", "french", "english", "warned"),
+    [
+        (None, "pas encore ancré", "not anchored yet", True),
+        (2, "Ancré il y a 2 h", "Anchored 2 h", False),
+        (24, "Ancré il y a 24 h", "Anchored 24 h", False),
+        (25, "en retard", "late", True),
+    ],
+)
+def test_every_page_says_how_old_the_last_anchor_is(
+    renderer: Renderer, hours: int | None, french: str, english: str, *, warned: bool
+) -> None:
+    now = datetime(2026, 11, 23, 12, tzinfo=UTC)
+    anchored = None if hours is None else now - timedelta(hours=hours)
+    around = replace(
+        shell(), proof=Proof(9, 8, now, "r", anchored),
+        who=person(Principal("s", "a.roux", frozenset({"rssi"}), frozenset(), (), 1)),
+    )  # fmt: skip
+    pages = {
+        said: renderer.page(
+            "error.html", code, shell=around, problem=explain("CM-DOC-01"), now=now
+        )
+        for code, said in zip(CODES, (french, english), strict=True)
+    }
+    for said, page in pages.items():
+        foot = page[page.index('<div id="journal-pied"') : page.index('<div class="who"')]
+        shown = re.sub(r"<[^>]*>", "", foot).replace("\u202f", " ").replace("\xa0", " ")
+        assert said in " ".join(shown.split())
+        assert ("text-warn" in foot) == warned
 
 
 def test_a_value_that_was_not_given_is_a_defect(renderer: Renderer) -> None:
