@@ -3,6 +3,7 @@
     export-<site>-<from>-<to>[-<label>]/
       checkpoint                 the signed head, with the cosignatures known for its size
       anchors/<size>.note        checkpoints that were witnessed
+      checkpoints/<size>.note    those at which keys were changed
       tile/                      all hash tiles, and the entry bundles of the range only
       keys/                      keyring.json, POLICY.example: examples, trusted by nobody
       events.jsonl events.csv events.ocsf.jsonl rapport.pdf        derived
@@ -34,6 +35,7 @@ from appliance.audit.derived import CSV_HEADER, csv_line, json_line
 from appliance.audit.event import Leaf
 from appliance.audit.key import parse_keys
 from appliance.audit.keyring import Keyring
+from appliance.audit.lineage import ANCHORS, KEYRING, read_keyring
 from appliance.audit.note import Note
 from appliance.audit.ocsf import line as ocsf_line
 from appliance.audit.papers import Paper
@@ -45,7 +47,8 @@ from appliance.printing.typeset import Template, typeset
 
 Progress = Callable[[int, int], None]  # records done, records in all
 
-PART, REPORT, KEYRING = ".part", "rapport.pdf", "keyring.json"
+PART, REPORT = ".part", "rapport.pdf"
+KEPT = "checkpoints"  # of the log, and of the export
 SAVED = 64  # bundles between two points from which an export can go on
 ANCHORS_MAX = 64
 
@@ -84,12 +87,13 @@ def export(log: Path, out: Path, order: Order, progress: Progress | None = None)
         PrintingError: The report cannot be set.
         OSError: A file cannot be written.
     """
-    notes = _anchors(order.anchors or log / "anchors")  # first: the head covers them then
+    found = _notes(order.anchors or log / ANCHORS)  # first: the head covers them then
     archive, ring = Archive(log), _keyring(log)
     note = archive.checkpoint()
     if note is None:
         raise ExportError("the log has no signed checkpoint yet")
     origin = Checkpoint.parse(Note.parse(note).text).origin
+    notes = _of(origin, found)
     final = out / contents.folder_name(order, origin)
     work = final.with_name(final.name + PART)
     if order.recipient:
@@ -109,6 +113,8 @@ def export(log: Path, out: Path, order: Order, progress: Progress | None = None)
         )
     _Export(archive, work, order, begun).run(progress or _silent)
     sizes = _write_notes(work, head, begun.note, notes)
+    for size, kept in _of(origin, _notes(log / KEPT)).items():  # where keys were changed
+        _write(work / KEPT / f"{size}.note", kept)
     for name, data in contents.files(order, head, ring, begun.tally).items():
         _write(work / name, data)
     shown = [Note.parse(notes[size]) for size in sizes]
@@ -282,7 +288,14 @@ class _Export:
         self._begun.save()
 
 
-def _anchors(folder: Path) -> dict[int, bytes]:
+def _of(origin: str, notes: dict[int, bytes]) -> dict[int, bytes]:
+    """Return the notes of one log: those of an earlier epoch have another origin."""
+    return {
+        size: data for size, data in notes.items() if data.startswith(f"{origin}\n".encode())
+    }
+
+
+def _notes(folder: Path) -> dict[int, bytes]:
     """Return the notes of a folder by their size; nothing of them is checked."""
     if not folder.is_dir():
         return {}
@@ -306,12 +319,11 @@ def _write_notes(
 
 def _keyring(log: Path) -> Keyring:
     """Return the keys that the log publishes, with their sizes when they were changed."""
-    name = KEYRING if (log / KEYRING).exists() else VERIFIER_KEY
     try:
-        text = (log / name).read_text("utf-8")
-        return Keyring.parse(text) if name == KEYRING else Keyring.of(parse_keys(text))
+        keys = parse_keys((log / VERIFIER_KEY).read_text("utf-8"))
+        return read_keyring(log, keys)
     except (OSError, UnicodeDecodeError, FormatError) as exc:
-        raise ExportError(f"{log / name}: {exc}") from exc
+        raise ExportError(f"{log}: {VERIFIER_KEY}, {KEYRING}: {exc}") from exc
 
 
 def _write(path: Path, data: bytes) -> None:

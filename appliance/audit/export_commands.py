@@ -18,6 +18,7 @@ from appliance.audit.client import RecorderClient, RecorderError, new_id
 from appliance.audit.contents import ALL, SUMS, Form, Order
 from appliance.audit.event import Kind, fact
 from appliance.audit.export import Exported, export, range_of
+from appliance.audit.lineage import anchors_of
 from appliance.audit.verdict import Language
 from appliance.settings import RecorderSettings, load
 
@@ -88,15 +89,15 @@ def write_export(  # noqa: PLR0913 - one option for each thing that may be asked
 
     An export that was cut goes on where it stopped, when the same is asked again.
     """
-    directory, socket = log, None
+    directory, socket, anchors = log, None, None
     if log.is_file():
         config = load(log, RecorderSettings)
-        directory, socket = config.directory, config.socket
+        directory, socket, anchors = config.directory, config.socket, anchors_of(config)
     begins, ends = range_of(directory)
     order = Order(
         begins if first is None else first, ends if last is None else last, label, site,
         frozenset(formats or ALL), made=time.time_ns() // 1000, made_by=getpass.getuser(),
-        recipient=recipient,
+        anchors=anchors, recipient=recipient,
     )  # fmt: skip
     recorded = _record(socket, order)
     done = _shown(directory, out, order)

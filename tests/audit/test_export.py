@@ -201,6 +201,7 @@ def test_a_folder_of_many_anchors_gives_a_choice_of_them(log: Path, tmp_path: Pa
     for size in range(1, 200):
         (far / f"{size}.note").write_bytes(head_of(leaves(size)).to_bytes())
     (far / "notes.txt").write_bytes(b"")
+    (far / "999.note").write_bytes(b"audit.example/demo/e0\nof another epoch\n")
     done = export(log, tmp_path / "out", text_order(formats=frozenset(), anchors=far))
     assert len(done.anchors) == exporting.ANCHORS_MAX
     assert done.anchors[-1] == 199
@@ -222,8 +223,11 @@ def test_keys_that_were_changed_go_along_with_their_sizes(log: Path, tmp_path: P
     old = BoundKey(THIEF.text(), 0, 300, "retired")
     ring = Keyring(1, ring.origin, None, (old, *ring.keys))
     (log / "keyring.json").write_text(ring.text())
+    (log / "checkpoints").mkdir()
+    (log / "checkpoints/300.note").write_bytes(head_of(leaves(300)).to_bytes())
     done = export(log, tmp_path / "out", text_order(formats=frozenset()))
     assert (done.folder / "keys/keyring.json").read_text() == ring.text()
+    assert (done.folder / "checkpoints/300.note").exists()
     assert THIEF.text() not in (done.folder / "keys/POLICY.example").read_text()
     (log / "keyring.json").write_text("{}")
     with pytest.raises(ExportError, match=r"keyring\.json"):

@@ -20,7 +20,9 @@ from appliance.audit.event import FACTS, Event, Kind, Leaf, fact
 from appliance.audit.exported import loaded, verifier, verifier_digest, verify
 from appliance.audit.key import Signer
 from appliance.audit.note import Note, Signature, sign
-from appliance.audit.tile import split_bundle, tile_at
+from appliance.audit.tile import encode_bundle, split_bundle, tile_at
+from appliance.audit.tree import leaf_hash
+from appliance.errors import FormatError, VerificationError
 from tests.audit import exports, logs
 from tests.audit.exports import POLICY, cosigned, exported, head_of, judged
 from tests.audit.logs import ORIGIN, SIGNER
@@ -216,6 +218,17 @@ def test_attack_edit_a_record_and_recompute_nothing(taken: Path, *, redone: bool
     assert record
 
 
+@pytest.mark.parametrize("name", ["tile/0/000", "tile/1/000.p/3"])
+def test_attack_edit_a_hash_of_the_tree(taken: Path, name: str) -> None:
+    data = bytearray((taken / name).read_bytes())
+    data[40] ^= 4  # of the second hash
+    (taken / name).write_bytes(data)
+    redo_sums(taken)
+    code, facts = judged(taken, taken.parent / "POLICY")
+    assert (code, facts["fault"], facts["file"]) == (1, "E_TILE", name)
+    assert facts["index"] == (1 if "/0/" in name else 256)
+
+
 @pytest.mark.parametrize(
     "attack", [changed, without, swapped], ids=["edit", "delete", "reorder"]
 )
@@ -405,13 +418,15 @@ def test_a_policy_that_asks_no_witness_anchors_nothing(taken: Path) -> None:
     assert (code, facts["remarks"][0]["remark"]) == (3, "W_NO_QUORUM")
 
 
+@pytest.mark.parametrize("place", [0, 1], ids=["ed25519", "p256"])
 def test_every_key_of_the_policy_has_to_have_signed(
-    tmp_path: Path, stored: list[bytes]
+    tmp_path: Path, stored: list[bytes], place: int
 ) -> None:
     export = remade(tmp_path, stored[:50], [50])
+    gone = SIGNER.verifiers[place].key_id
     for name in ("checkpoint", "anchors/50.note"):
         note = Note.parse((export / name).read_bytes())
-        left = tuple(one for one in note.signatures if len(one.data) != 64)
+        left = tuple(one for one in note.signatures if one.key_id != gone)
         assert len(left) == 2
         (export / name).write_bytes(Note(note.text, left).to_bytes())
     redo_sums(export)
@@ -525,6 +540,68 @@ def test_the_openssl_steps_alone_refuse_a_false_signature(
         )
         (taken / "checkpoint").write_bytes(Note(good.text, tuple(lines)).to_bytes())
         assert run() == 1
+
+
+# signatures, a second time
+
+
+def accepts(check: Callable[[bytes, bytes], Any], text: bytes, signature: bytes) -> bool:
+    try:
+        check(text, signature)
+    except (VerificationError, FormatError, loaded().Bad):
+        return False
+    return True
+
+
+def altered(data: bytes, rng: random.Random) -> bytes:
+    bad = bytearray(data)
+    bad[rng.randrange(len(bad))] ^= 1 << rng.randrange(8)
+    return bytes(bad)
+
+
+def test_both_signature_checks_agree_with_the_library() -> None:
+    rng = random.Random(7)  # noqa: S311 - the same keys each time
+    program = loaded()
+    for number in range(12):
+        scalar = rng.randrange(1, 2**250).to_bytes(32, "big")
+        signer = Signer("x.example", rng.randbytes(32), scalar)
+        text = rng.randbytes(number * 9)
+        for key, signature in signer.sign_all(text):
+            said = program.Key(key.text())
+            said.check(text, signature)
+            tries = [(text + b"x", signature), (text, signature[:-1]), (text, b"")]
+            tries += [(text, altered(signature, rng)) for _ in range(4)]
+            for other, bad in tries:
+                assert not accepts(key.verify, other, bad)
+                assert not accepts(said.check, other, bad)
+
+
+def test_a_signature_has_one_form() -> None:
+    program = loaded()
+    (key, signature), (other, der) = SIGNER.sign_all(b"text")
+    raised = int.from_bytes(signature[32:], "little") + program.L
+    twin = signature[:32] + raised.to_bytes(32, "little")  # the same, modulo the order
+    assert not accepts(program.Key(key.text()).check, b"text", twin)
+    long = der[:1] + bytes([der[1] + 1]) + der[2:] + b"\0"
+    padded = der[:2] + b"\x02" + bytes([der[3] + 1]) + b"\0" + der[4:]
+    padded = padded[:1] + bytes([len(padded) - 2]) + padded[2:]
+    nothing = bytes.fromhex("3006020100020100")
+    for bad in (long, padded, nothing, der + b"\0", der[:-1]):
+        assert not accepts(program.Key(other.text()).check, b"text", bad)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "", "a+b", "a+00000000+AQ==", logs.VERIFIER_KEY[:-4] + "AAAA",
+        logs.VERIFIER_KEY.replace("demo", "demi"), logs.VERIFIER_KEY + "\n\n" + "x",
+        logs.VERIFIER_KEYS + "\n" + logs.VERIFIER_KEY,
+    ],
+)  # fmt: skip
+def test_a_malformed_key_verifies_nothing(taken: Path, text: str) -> None:
+    path = taken.parent / "keys"
+    path.write_text(text)
+    assert verify(str(taken), "--key", str(path))[0] == 2
 
 
 # bits
@@ -757,6 +834,46 @@ def test_a_later_format_is_not_judged(taken: Path) -> None:
     (taken / "export.json").write_text(said)
     redo_sums(taken)
     assert code_of(taken)[0] == 2
+
+
+GOOD_LEAF = logs.leaf(1, happened(1))
+LEAVES: dict[str, bytes] = {
+    "a-space": GOOD_LEAF.replace(b'"at":', b'"at": '),
+    "a-key-twice": GOOD_LEAF.replace(b'"uid":0', b'"uid":1,"uid":0'),
+    "keys-in-another-order": GOOD_LEAF.replace(b'"actor":"ada","id"', b'"id"').replace(
+        b'"type":"casemate.rag.open.v1"', b'"type":"casemate.rag.open.v1","actor":"ada"'
+    ),
+    "a-fraction": GOOD_LEAF.replace(b'"uid":0', b'"uid":0.5'),
+    "a-truth-value": GOOD_LEAF.replace(b'"uid":0', b'"uid":false'),
+    "not-a-number": GOOD_LEAF.replace(b'"uid":0', b'"uid":NaN'),
+    "too-large": GOOD_LEAF.replace(b'"uid":0', b'"uid":9223372036854775808'),
+    "another-index": logs.leaf(2, happened(1)),
+    "a-field-more": GOOD_LEAF.replace(b'"uid":0', b'"uid":0,"zone":1'),
+    "no-type": GOOD_LEAF.replace(b"casemate.rag.open.v1", b"rag.open"),
+    "not-json": b"record",
+    "not-utf8": GOOD_LEAF.replace(b"ada", b"\xff\xfe\xfd"),
+    "too-deep": b"[" * 60_000,
+    "nothing": b"",
+    "followed-by-more": GOOD_LEAF + b" ",
+    "data-that-is-none": GOOD_LEAF.replace(b'"actor":"ada"', b'"actor":"ada","data":[]'),
+}
+
+
+@pytest.mark.parametrize("name", LEAVES)
+def test_a_signed_record_that_is_none_is_a_fault_at_its_place(
+    tmp_path: Path, name: str
+) -> None:
+    honest = logs.leaves([happened(n) for n in range(3)])
+    export = remade(tmp_path, honest, [], formats=frozenset())
+    leaves = [honest[0], LEAVES[name], honest[2]]
+    assert LEAVES[name] != honest[1]
+    (export / "tile/entries/000.p/3").write_bytes(encode_bundle(leaves))
+    (export / "tile/0/000.p/3").write_bytes(b"".join(map(leaf_hash, leaves)))
+    (export / "checkpoint").write_bytes(head_of(leaves).to_bytes())
+    redo_sums(export)
+    code, facts = judged(export, tmp_path / "POLICY")
+    assert (code, facts["fault"], facts["index"]) == (1, "E_FORMAT", 1)
+    assert (facts["file"], facts["offset"]) == ("tile/entries/000.p/3", 4 + len(honest[0]))
 
 
 # completeness
