@@ -1,11 +1,16 @@
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
+from ansible.parsing.dataloader import DataLoader  # type: ignore[import-untyped]
+from ansible.template import Templar  # type: ignore[import-untyped]
 
 from appliance.install.answers import Override as Wish
 from appliance.install.preflight import (
+    FREE_BESIDE,
     GIB,
+    MEMORY_NEEDED,
     Check,
     Level,
     NotReadyError,
@@ -102,3 +107,14 @@ def test_a_refusal_names_every_failed_check_with_its_remedy() -> None:
     lines = str(caught.value).splitlines()
     assert [line.split("]")[0] for line in lines] == ["[room", "[memory"]
     assert "Libérez de la place" in lines[0]
+
+
+@pytest.mark.parametrize("profile", MEMORY_NEEDED)
+def test_the_playbook_asks_for_what_the_first_checks_asked_for(profile: str) -> None:
+    """A machine that was let in must not be refused once the bundle is copied."""
+    role = Path(__file__).parents[2] / "playbooks/roles/preflight"
+    path = str(role / "defaults" / "main.yml")
+    asked = DataLoader().load_from_file(path, trusted_as_template=True)
+    templar = Templar(loader=DataLoader(), variables={"preflight_profile": profile})
+    assert templar.template(asked["preflight_memory_gib"]) * GIB == MEMORY_NEEDED[profile]
+    assert asked["preflight_disk_gib"] * GIB == FREE_BESIDE
