@@ -80,6 +80,7 @@ IMPURE = {
     "audit/forward/forwarder.py",
     "audit/anchoring/feeder.py",
     "audit/anchoring/kept.py",
+    "audit/anchoring/paper_commands.py",
     "audit/anchoring/asking.py",
     "audit/witness/memory.py",
     "audit/witness/serving.py",

@@ -13,7 +13,9 @@ from appliance import logs
 from appliance.audit import falsify as falsifier
 from appliance.audit import publisher, recorder, volume
 from appliance.audit.ancestry import ancestors
+from appliance.audit.anchoring import paper_commands
 from appliance.audit.anchoring.commands import anchor, check_policy, feed, write_request
+from appliance.audit.anchoring.typed import typed_note
 from appliance.audit.archive import TamperedError
 from appliance.audit.catalogue_commands import events
 from appliance.audit.checkpoint import Checkpoint
@@ -74,6 +76,8 @@ app.command("prune")(prune)
 app.command("retention")(retention)
 app.command("rotate-key")(rotate_key)
 app.command()(forward)
+app.command("sheet")(paper_commands.print_sheet)
+anchor.command("paper")(paper_commands.anchor_paper)
 app.add_typer(index, name="index")
 app.add_typer(reader, name="reader")
 app.command("request")(write_request)

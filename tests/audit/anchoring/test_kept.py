@@ -1,3 +1,4 @@
+import os
 from pathlib import Path
 
 import pytest
@@ -24,6 +25,21 @@ def test_an_anchor_is_a_note_named_by_its_size(tmp_path: Path) -> None:
     assert path == tmp_path / "anchors" / "300.note"
     assert path.read_bytes() == anchor(300).note.to_bytes()
     assert [one.name for one in path.parent.iterdir()] == ["300.note"]
+
+
+def test_what_root_keeps_at_the_rack_the_recorder_can_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    given: list[tuple[str, int, int]] = []
+    monkeypatch.setattr(os, "geteuid", lambda: 0)
+    monkeypatch.setattr(os, "chown", lambda path, *ids: given.append((path.name, *ids)))
+    keep(tmp_path / "anchors", anchor(7))
+    owner = tmp_path.stat()
+    ids = (owner.st_uid, owner.st_gid)
+    assert given == [("anchors", *ids), ("7.note", *ids)]
+    monkeypatch.setattr(os, "geteuid", lambda: 880)
+    keep(tmp_path / "anchors", anchor(7))
+    assert len(given) == 2
 
 
 def test_cosignatures_of_one_checkpoint_come_together(tmp_path: Path) -> None:
