@@ -311,6 +311,9 @@ class RecorderSettings(Strict):
     content_floor_months: NonNegativeInt = 6
     """Months for which no content is erased, whoever asks; 0: no floor."""
 
+    content_visa: bool = False
+    """No content is erased without the record of a visa for its range."""
+
     append_timeout: PositiveFloat = 2
     """Seconds before an append that is not durable is answered with a refusal."""
 

@@ -60,6 +60,14 @@ TRAIL: dict[str, tuple[int, str, str, str]] = {
         409, "Copie de travail d’un autre journal",
         "Le journal n’a pas, ou n’a plus, le dernier événement de la copie de travail.",
         "Prévenez le RSSI ; si le journal est le bon : casemate audit index rebuild."),
+    "CM-JRN-33": (
+        409, "Rien à exporter dans cette période",
+        "Aucun événement signé ne se trouve dans la période demandée.",
+        "Élargissez la période, ou attendez la prochaine signature du journal."),
+    "CM-JRN-34": (
+        503, "Export non écrit",
+        "Le dossier des exports n’a pas pu être écrit.",
+        "Exploitant : vérifiez la place sur le disque, puis redemandez l’export."),
     "CM-JRN-40": (
         409, "Nouvelle époque refusée",
         "Un nouveau journal ne peut pas prendre la suite de celui-ci de cette façon.",
@@ -101,6 +109,10 @@ TRAIL: dict[str, tuple[int, str, str, str]] = {
         410, "Contenu introuvable",
         "Ce contenu a été effacé, n’a pas été gardé, ou précède la clé du lecteur.",
         "L’enregistrement et sa preuve restent dans le journal."),
+    "CM-JRN-56": (
+        409, "Visa d’élimination manquant",
+        "Sur ce site, un contenu n’est effacé qu’avec un visa du journal pour sa plage.",
+        "Faites viser le bordereau d’élimination, puis inscrivez le visa sur sa page."),
     "CM-JRN-60": (
         409, "Copie au collecteur refusée",
         "Le journal n’est pas celui dont des lignes sont parties, ou la marque est illisible.",

@@ -76,7 +76,7 @@ class Desk:
         self.checkpoints = Checkpoints(writer, publisher, settings.checkpoint_interval)
         self._questions = Questions(writer, publisher, self.checkpoints)
         self._loop = asyncio.get_running_loop()
-        rules = Rules(settings.content_floor_months)
+        rules = Rules(settings.content_floor_months, settings.content_visa)
         self._erasures = Erasures(writer, publisher, rules)
         self._serving = Serving(settings.reattach_timeout)
         self._serving.restart(writer.admission.open, self._loop.time())

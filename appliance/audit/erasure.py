@@ -19,6 +19,7 @@ from appliance.audit import erased_marks, pruned
 from appliance.audit.erased_marks import Marks
 from appliance.audit.event import FACTS, Event, Fact, Kind, Leaf
 from appliance.audit.retention import before, join
+from appliance.audit.visa import VisaError, check_visa
 from appliance.audit.writer import Writer, clocks
 from appliance.errors import ApplianceError, FormatError
 
@@ -51,6 +52,7 @@ class Rules:
     """What an erasure has to respect."""
 
     floor_months: int = 0  # 0: no floor
+    visa: bool = False  # each erasure names the record of its visa
     clock: Callable[[], tuple[int, int]] = clocks
 
 
@@ -90,14 +92,23 @@ class Erasures:
         Raises:
             FormatError: It names records that there are not, or is none, or holds too many.
             TooYoungError: One of the contents has to be kept.
+            VisaError: The site asks for a visa, and there is none for the range.
         """
         found = _range(event)
         if found is None:
             return
         if not 0 <= found[0] < found[1] <= self._writer.admission.size:
             raise FormatError("not a range of records to erase")
+        if self._rules.visa:
+            self._check_visa(event, *found)
         if self._rules.floor_months:
             self._check_age(*found)
+
+    def _check_visa(self, event: Event, first: int, end: int) -> None:
+        visa = event.data.get("visa") if isinstance(event, Fact) else None
+        if not isinstance(visa, int) or not 0 <= visa < self._writer.admission.size:
+            raise VisaError("the erasure names no record of a visa")
+        check_visa(Leaf.parse(self._writer.leaf(visa)), first, end)
 
     def _check_age(self, first: int, end: int) -> None:
         held = self._writer.volume.sealed.held(first, end)

@@ -1,4 +1,4 @@
-"""A person's word that a sealed content may be opened, as the gateway records it. Pure.
+"""A person's word on contents, as the gateway records it: to open one, to eliminate many. Pure.
 
 The gateway writes it, not the console: it holds no session, so it believes the person's own
 token alone, and asks that a code was given a moment ago.
@@ -6,8 +6,9 @@ token alone, and asks that a code was given a moment ago.
 
 from appliance.audit.event import Fact, Kind, fact
 from appliance.audit.reading.approval import ROLES
+from appliance.audit.visa import GATE
 from appliance.errors import FormatError
-from appliance.gateway.openapi import Approval
+from appliance.gateway.openapi import Approval, Visa
 from appliance.identity.principal import ForbiddenError, Principal, check_elevated
 
 
@@ -34,4 +35,27 @@ def approval(caller: Principal, wish: Approval, event_id: str, now: float) -> Fa
     return fact(
         Kind.CONTENT_APPROVE, caller.subject, event_id,
         record=wish.record, role=role, name=caller.name[:200], reason=given[:200],
+    )  # fmt: skip
+
+
+def visa(caller: Principal, wish: Visa, event_id: str) -> Fact:
+    """Return the event of a visa.
+
+    Args:
+        caller: Holds the scope `erasure.approve`.
+        wish: The list, and the reference of the visa.
+        event_id: Of the event.
+
+    Raises:
+        ForbiddenError: An application key.
+        FormatError: The list names no records, or the visa has no reference.
+    """
+    if caller.key is not None:
+        raise ForbiddenError("a person is needed")
+    if not (reference := " ".join(wish.reference.split())) or wish.first >= wish.end:
+        raise FormatError("a visa has a reference, and is for a range of records")
+    return fact(
+        Kind.GATE_DECIDE, caller.subject, event_id,
+        gate=GATE, list=wish.list, first=wish.first, end=wish.end, count=wish.count,
+        sha256=wish.sha256, reference=reference, name=caller.name[:200],
     )  # fmt: skip

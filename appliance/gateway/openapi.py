@@ -36,6 +36,17 @@ class Approval(msgspec.Struct, forbid_unknown_fields=True):
     reason: Annotated[str, msgspec.Meta(min_length=1, max_length=200)]
 
 
+class Visa(msgspec.Struct, forbid_unknown_fields=True):
+    """Body of /v1/content/visa: a list of contents to eliminate, and the visa that it got."""
+
+    list: Annotated[int, msgspec.Meta(ge=0, lt=2**53)]
+    first: Annotated[int, msgspec.Meta(ge=0, lt=2**53)]
+    end: Annotated[int, msgspec.Meta(ge=1, lt=2**53)]
+    count: Annotated[int, msgspec.Meta(ge=1, lt=2**53)]
+    sha256: Annotated[str, msgspec.Meta(min_length=64, max_length=64)]
+    reference: Annotated[str, msgspec.Meta(min_length=1, max_length=120)]
+
+
 class Approved(msgspec.Struct):
     """The record of an approval."""
 
@@ -114,13 +125,14 @@ EMBEDDINGS = operation(EmbeddingRequest, _json({"type": "object"}), *_MODEL_REFU
 MODELS = operation(None, _json(_ref(ModelList)), "401", "403", "503")
 HEALTH = {"responses": {"200": {"description": "Health", "content": _json(_ref(Health))}}}
 SERVICE = operation(Stop, _json(_ref(Stopped)), "400", "401", "403", "409", "413", "503")
+VISA = operation(Visa, _json(_ref(Approved)), "400", "401", "403", "413", "503")
 APPROVAL = operation(Approval, _json(_ref(Approved)), "400", "401", "403", "413", "503")
 
 
 def complete(document: dict[str, Any]) -> dict[str, Any]:
     """Add the types and the security scheme to FastAPI's document."""
     types = [ChatRequest, EmbeddingRequest, Health, Stop, Stopped, ModelList, ErrorBody]
-    types += [Approval, Approved]
+    types += [Approval, Approved, Visa]
     _, schemas = msgspec.json.schema_components(types, ref_template=_TEMPLATE)
     components = document.setdefault("components", {})
     components["schemas"] = schemas

@@ -13,7 +13,7 @@ from appliance.audit.client import new_id
 from appliance.audit.event import Kind, fact
 from appliance.errors import FormatError
 from appliance.gateway import openapi, terms
-from appliance.gateway.consent import approval
+from appliance.gateway.consent import approval, visa
 from appliance.gateway.embedding import BODY_BYTES, Embeddings
 from appliance.gateway.health import Examination
 from appliance.gateway.hot import Hot, Parts
@@ -43,6 +43,7 @@ Anybody = Annotated[Principal, Depends(need(None))]
 Embedder = Annotated[Principal, Depends(need(principal.Scope.EMBED))]
 Stopper = Annotated[Principal, Depends(need(principal.Scope.STOP))]
 Opener = Annotated[Principal, Depends(need(principal.Scope.CONTENT_APPROVE))]
+Eliminator = Annotated[Principal, Depends(need(principal.Scope.ERASURE_APPROVE))]
 Approver = Annotated[Principal, Depends(need(principal.Scope.START_APPROVE))]
 
 
@@ -115,6 +116,18 @@ async def approve_opening(caller: Opener, request: Request) -> Response:
     except msgspec.DecodeError as exc:
         raise FormatError(str(exc)) from exc
     event = approval(caller, wish, new_id(), time.time())
+    place = await _parts(request).recording.recorder.append(event)
+    return _answer(openapi.Approved({"index": place.index, "leaf": place.leaf}))
+
+
+@router.post("/v1/content/visa", openapi_extra=openapi.VISA)
+async def give_visa(caller: Eliminator, request: Request) -> Response:
+    """Record the visa of a list of contents to eliminate."""
+    try:
+        wish = msgspec.json.decode(await _body(request, _STOP_BYTES), type=openapi.Visa)
+    except msgspec.DecodeError as exc:
+        raise FormatError(str(exc)) from exc
+    event = visa(caller, wish, new_id())
     place = await _parts(request).recording.recorder.append(event)
     return _answer(openapi.Approved({"index": place.index, "leaf": place.leaf}))
 

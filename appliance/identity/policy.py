@@ -78,6 +78,7 @@ class Policy(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     user_budget: Budget | None = None
     retention_months: int = 12
     retention_floor: int = 6  # months; nothing younger is erased
+    retention_visa: bool = False  # erasures wait for a visa in the log
     retention_ceiling: int = 60  # months; what is older raises an alarm
 
     def digest(self) -> bytes:

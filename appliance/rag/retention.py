@@ -14,6 +14,7 @@ from appliance.audit.event import Kind, fact
 from appliance.errors import ApplianceError
 from appliance.identity import policy
 from appliance.rag import store
+from appliance.rag.elimination.rounds import eliminate
 from appliance.rag.ingest import Tools
 
 ACTOR = "casemate-worker"
@@ -43,6 +44,8 @@ async def erase_old(tools: Tools, path: Path) -> int:
     months = rules.retention_months
     if months < rules.retention_floor:
         raise RetentionError(f"{months} months are less than {rules.retention_floor}")
+    if rules.retention_visa:
+        return await eliminate(tools, months, AT_ONCE)
     while count := await _erase_some(tools, months):
         total += count
     return total

@@ -103,6 +103,9 @@ class Retention(_Strict):
     ceiling: Annotated[int, Field(ge=FLOOR_MONTHS, le=120)] = 60
     """Older ones raise an alarm, whatever keeps them: months."""
 
+    profile: Literal["standard", "administration"] = "standard"
+    """`administration`: an elimination is proposed and waits for the visa in the log."""
+
     @model_validator(mode="after")
     def _ordered(self) -> Self:
         if not self.floor <= self.months <= self.ceiling:
@@ -308,6 +311,7 @@ class Declared(_Strict):
             retention_months=self.retention.months,
             retention_floor=self.retention.floor,
             retention_ceiling=self.retention.ceiling,
+            retention_visa=self.retention.profile == "administration",
         )
 
 

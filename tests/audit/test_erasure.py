@@ -12,6 +12,7 @@ from appliance.audit.desk import Desk
 from appliance.audit.erased_marks import Marks
 from appliance.audit.erasure import Erasures, Rules, TooYoungError
 from appliance.audit.event import Event, Fact, Kind, Leaf, fact
+from appliance.audit.visa import VisaError
 from appliance.errors import FormatError, VerificationError
 from appliance.settings import RecorderSettings
 from tests.audit.desks import BrokenError, Client, ends_are_raised, served, turn  # noqa: F401
@@ -211,7 +212,7 @@ def test_what_has_to_be_kept_is_not_erased_whoever_asks(
     with opened(recorder_settings) as parts:
         ends = fill(parts)
         at = parts.writer._clock()
-        erasures = start(parts, Rules(6, lambda: (at[0] + months * MONTH, at[1])))
+        erasures = start(parts, Rules(6, clock=lambda: (at[0] + months * MONTH, at[1])))
         asked = erase(first=0, end=ends[2])
         if code:
             with pytest.raises(TooYoungError) as caught:
@@ -237,7 +238,7 @@ def test_one_young_content_in_the_range_saves_the_others(
             ends.append(parts.writer.append(end, 1000, key(number))[0])
         parts.writer.commit()
         parts.publish()
-        erasures = start(parts, Rules(6, lambda: (now, mono)))
+        erasures = start(parts, Rules(6, clock=lambda: (now, mono)))
         erasures.check(erase(first=0, end=ends[1] + 1))
         erasures.check(erase(first=ends[2] + 1, end=ends[3] + 1))
         with pytest.raises(TooYoungError, match=f"record {ends[2]} "):
@@ -319,3 +320,48 @@ def test_a_log_from_before_the_marks_is_looked_through_once(
             assert [name for name, _ in told(parts)] == ["erase", "erased"]
     marks = erased_marks.read(mark.parent)
     assert marks == Marks(2 * REQUESTS, [(0, ends[1])])
+
+
+def visa(first: int, end: int, **changes: Any) -> Event:
+    said = {"gate": "elimination", "first": first, "end": end, **changes}
+    return fact(Kind.GATE_DECIDE, "dpo", f"visa-{first}-{end}".ljust(20, "-"), **said)
+
+
+def test_where_a_visa_is_asked_for_an_erasure_stays_within_it(
+    recorder_settings: RecorderSettings,
+) -> None:
+    with opened(recorder_settings) as parts:
+        ends = fill(parts)
+        (given,) = parts.append(visa(0, ends[3]))
+        rules = start(parts, Rules(visa=True))
+        rules.check(erase(first=0, end=ends[3], visa=given))
+        rules.check(erase(first=2, end=ends[1], visa=given))
+        for bad in (
+            {"end": ends[3]},
+            {"end": ends[3], "visa": "0"},
+            {"end": ends[3], "visa": 10**6},
+            {"end": ends[3], "visa": -1},
+            {"end": ends[3], "visa": ends[0]},
+            {"end": ends[3] + 1, "visa": given},
+        ):
+            with pytest.raises(VisaError) as caught:
+                rules.check(erase(first=0, **bad))
+            assert caught.value.code == "CM-JRN-56"
+
+
+def test_the_recorder_asks_for_the_visa_of_its_settings(
+    recorder_settings: RecorderSettings,
+) -> None:
+    async def work(tested: Desk, parts: Parts) -> None:
+        ends = fill(parts)
+        client = Client(tested)
+        client.events(erase(first=0, end=ends[2]))
+        client.events(visa(0, ends[2]), ref=2)
+        await turn()
+        allowed = erase(first=0, end=ends[2], visa=client.got[1].index)
+        client.events(allowed, ref=3)
+        await turn()
+        assert client.codes() == ["CM-JRN-56", "", ""]
+        assert keys(parts, ends) == [False, False, True, True, True, True]
+
+    served(recorder_settings, work, content_visa=True, content_floor_months=0)

@@ -58,6 +58,7 @@ ROLES: dict[str, list[Scope]] = {
     "auditeur": [
         Scope.RECORDS_ALL, Scope.EXPORT, Scope.VERIFY, Scope.CONTENT_APPROVE,
     ],
+    "dpo": [Scope.ERASURE_APPROVE],
     "rssi": [
         Scope.POLICY, Scope.STOP, Scope.START_APPROVE, Scope.RECORDS_ALL, Scope.CONTENT_APPROVE,
     ],

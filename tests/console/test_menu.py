@@ -28,14 +28,14 @@ def entries(*roles: str) -> list[str]:
         (["exploitant"], ["Documents", "Modèles et santé", "Vérifier un reçu"], "/modeles"),
         (
             ["auditeur"],
-            ["Journal", "Ancrages", "Contenus scellés", "Vérifier un reçu"],
+            ["Journal", "Exports", "Ancrages", "Contenus scellés", "Vérifier un reçu"],
             "/journal",
         ),
         (
             ["rssi"],
             ["Modèles et santé", "Journal", "Ancrages", "Contenus scellés", "Vérifier un reçu"],
             "/journal",
-            ),
+        ),
         (["administrateur"], ["Vérifier un reçu"], "/recu"),
         (
             ["utilisateur", "exploitant"],

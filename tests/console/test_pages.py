@@ -16,6 +16,7 @@ PEOPLE: dict[str, dict[str, list[str]]] = {
     "clara": {},
     "operator": {"roles": ["exploitant"], "groups": []},
     "auditor": {"roles": ["auditeur"], "groups": []},
+    "dpo": {"roles": ["dpo"], "groups": []},
     "nobody": {},
 }
 
@@ -69,6 +70,7 @@ def tour(stand: Stand) -> Tour:
         "ancrages": ("auditor", "/ancrages"),
         "contenus scellés": ("auditor", "/contenus"),
         "contenu scellé": ("auditor", f"/contenus/{record}"),
+        "éliminations": ("dpo", "/eliminations"),
     }
     return Tour(cookies, pages)
 
@@ -77,7 +79,7 @@ NAMES = [
     "connexion", "question vide", "question", "sans réponse", "question refusée", "visite",
     "documents", "source", "supprimer", "clés", "mes enregistrements", "enregistrement", "reçu",
     "historique", "accès refusé", "modèles", "journal", "demande", "tirage",
-    "ancrages", "contenus scellés", "contenu scellé",
+    "ancrages", "contenus scellés", "contenu scellé", "éliminations",
 ]  # fmt: skip
 
 

@@ -15,6 +15,7 @@ MODEL_ROUTES: dict[str, Json] = {
 }
 OTHER_ROUTES = {
     "/health", "/v1/models", "/v1/service/stop", "/v1/service/approve", "/v1/content/approve",
+    "/v1/content/visa",
 }  # fmt: skip
 
 

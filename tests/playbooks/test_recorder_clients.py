@@ -40,6 +40,7 @@ WRITERS = {
     "identity/events.py": {"events"},
     "identity/routes.py": {"console"},
     "install/logged.py": {"rack"},
+    "rag/elimination/rounds.py": {"worker"},
     "rag/ingest.py": {"worker"},
     "rag/retention.py": {"worker"},
     "site/apply.py": {"rack"},

@@ -141,7 +141,9 @@ def casemate(*words: str) -> list[str]:
 
 
 @contextlib.contextmanager
-def recorder(folder: Path, content_floor_months: int = 0) -> Iterator[Path]:
+def recorder(
+    folder: Path, content_floor_months: int = 0, *, content_visa: bool = False
+) -> Iterator[Path]:
     """Run a real recorder; lends its socket. Its log is in `folder/log`."""
     settings, socket = folder / "recorder.toml", folder / "recorder.sock"
     settings.write_text(
@@ -151,6 +153,7 @@ directory = "{folder / "log"}"
 last_signed = "{folder / "last-signed"}"
 socket = "{socket}"
 content_floor_months = {content_floor_months}
+content_visa = {str(content_visa).lower()}
 [clients]
 {os.getuid()} = ["*"]
 """
@@ -201,10 +204,19 @@ backchannel = "{upstreams.realm["backchannel"]}"
     return settings
 
 
-def write_policy(folder: Path, months: int = 12, ceiling: int = 60) -> Path:
+def write_policy(
+    folder: Path, months: int = 12, ceiling: int = 60, *, visa: bool = False
+) -> Path:
     """Write the policy of a site that keeps contents for so many months."""
     policy = Policy(
-        "Essai", [], {}, {}, Guards({}, {}), retention_months=months, retention_ceiling=ceiling
+        "Essai",
+        [],
+        {},
+        {},
+        Guards({}, {}),
+        retention_months=months,
+        retention_ceiling=ceiling,
+        retention_visa=visa,
     )
     (path := folder / "policy.json").write_bytes(policy.text())
     return path

@@ -174,5 +174,7 @@ async def _follow_calendar(
 
 
 async def _rotate(settings: ReaderSettings, keys: MonthKeys, recorder: RecorderClient) -> None:
-    kept = policy.read(settings.policy).retention_months
+    rules = policy.read(settings.policy)
+    # Where contents wait for a visa, they stay longer than their months.
+    kept = rules.retention_ceiling if rules.retention_visa else rules.retention_months
     await rotate(keys, recorder, settings.public_key, kept)

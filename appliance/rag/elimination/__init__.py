@@ -1,0 +1,1 @@
+"""Elimination of contents as public archives have it: a list, a visa, then the erasure."""
