@@ -13,8 +13,11 @@ from pathlib import Path
 
 import pytest
 
+from appliance.audit.checkpoint import Checkpoint
 from appliance.audit.event import Event, Intent, Kind, Leaf, Terminal
 from appliance.audit.key import Signer
+from appliance.audit.publisher import CHECKPOINT, LAST_SIGNED
+from appliance.audit.tree import Frontier
 from appliance.audit.verify import Trust, verify
 from appliance.settings import RecorderSettings
 from tests.audit.parts import leaves_of
@@ -40,7 +43,9 @@ class Load:
 
     settings: RecorderSettings
     answered: dict[str, int] = field(default_factory=dict)  # event id -> index
+    signed: dict[int, set[bytes]] = field(default_factory=dict[int, set[bytes]])
     number: int = 0
+    over: bool = False
     lock: threading.Lock = field(default_factory=threading.Lock)
 
     def next(self) -> int:
@@ -52,6 +57,21 @@ class Load:
         answer = client.append(event, sealed)
         if "index" in answer:  # else there is no room just now
             self.answered[event.id] = answer["index"]
+
+    def watch(self) -> None:
+        """Read what is signed, and what is about to be, as often as it can be read."""
+        while not self.over:
+            self.look()
+            time.sleep(0.002)
+
+    def look(self) -> None:
+        for path in (
+            self.settings.directory / CHECKPOINT, self.settings.last_signed / LAST_SIGNED,
+        ):  # fmt: skip
+            with contextlib.suppress(FileNotFoundError):
+                text = path.read_text("utf-8").split("\n\n")[0]
+                head = Checkpoint.parse(text.rstrip("\n") + "\n")
+                self.signed.setdefault(head.size, set()).add(head.root)
 
     def work(self) -> None:
         """Ask until the recorder is gone."""
@@ -69,7 +89,9 @@ class Load:
 
 def killed_under_load(load: Load, chance: random.Random) -> None:
     process = start(load.settings)
+    load.over = False
     threads = [threading.Thread(target=load.work) for _ in range(CLIENTS)]
+    threads.append(threading.Thread(target=load.watch))
     try:
         for thread in threads:
             thread.start()
@@ -81,8 +103,10 @@ def killed_under_load(load: Load, chance: random.Random) -> None:
         time.sleep(chance.random() * 0.05)  # anywhere between two commits, or in a checkpoint
     finally:
         end(process)
+        load.over = True
         for thread in threads:
             thread.join()
+        load.look()  # what a kill left half way
 
 
 @pytest.fixture
@@ -120,10 +144,22 @@ def test_kills_lose_nothing_and_every_request_ends_once(settings: RecorderSettin
     stored = {leaf.event.id: leaf.index for leaf in leaves}
     assert load.answered.items() <= stored.items()
     check_ends(leaves)
+    check_roots(load, [leaf.text() for leaf in leaves])
     facts = [getattr(leaf.event, "kind", None) for leaf in leaves]
     assert facts.count(Kind.AUDIT_START) == KILLS + 1
     report = verify(settings.directory, Trust(Signer(ORIGIN, SEED).verifiers))
     assert (report.records, report.open) == (len(leaves), 0)
+
+
+def check_roots(load: Load, leaves: list[bytes]) -> None:
+    """Check that each size that was ever signed, or nearly, has one root: that of the log."""
+    frontier = Frontier()
+    roots = {0: frontier.root()}
+    for leaf in leaves:
+        frontier.add(leaf)
+        roots[frontier.size] = frontier.root()
+    assert len(load.signed) > KILLS // 2
+    assert load.signed == {size: {roots[size]} for size in load.signed}
 
 
 def check_ends(leaves: list[Leaf]) -> None:
