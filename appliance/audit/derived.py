@@ -8,6 +8,7 @@ record it keeps who, what and when, and says `truncated`. A cell of CSV is never
 One record is one line, whatever it holds: control characters become spaces in CSV.
 """
 
+import functools
 import re
 from collections.abc import Mapping
 from datetime import datetime, timedelta
@@ -84,11 +85,16 @@ def csv_line(leaf: Leaf, digest: bytes) -> bytes:
 
 def moment(at: int) -> str:
     """Return microseconds since 1970 as a time, UTC; out of range as they are."""
+    second, rest = divmod(at, 1_000_000)
     try:
-        when = _EPOCH + timedelta(microseconds=at)
+        return f"{_second(second)}.{rest:06d}Z"
     except OverflowError:
         return str(at)
-    return when.isoformat(timespec="microseconds") + "Z"
+
+
+@functools.lru_cache(maxsize=8)  # records of one second stand together
+def _second(at: int) -> str:
+    return (_EPOCH + timedelta(seconds=at)).isoformat(timespec="seconds")
 
 
 def cell(text: str) -> str:

@@ -39,6 +39,7 @@ from appliance.audit.lineage import ANCHORS, KEYRING, read_keyring
 from appliance.audit.note import Note
 from appliance.audit.ocsf import line as ocsf_line
 from appliance.audit.papers import Paper
+from appliance.audit.publisher import CHECKPOINT
 from appliance.audit.tile import WIDTH, Tile, encode_bundle, tile_at, tiles_of
 from appliance.audit.tree import HASH_BYTES, leaf_hash
 from appliance.audit.volume import VERIFIER_KEY
@@ -119,7 +120,9 @@ def export(log: Path, out: Path, order: Order, progress: Progress | None = None)
         _write(work / name, data)
     shown = [Note.parse(notes[size]) for size in sizes]
     keys = ring.keys_of(head.size)
-    return _finished(work, final, Paper(final.name, order, head, keys, shown, begun.tally))
+    note = (work / CHECKPOINT).read_bytes()
+    paper = Paper(final.name, order, head, keys, shown, begun.tally, note)
+    return _finished(work, final, paper)
 
 
 def _finished(work: Path, final: Path, paper: Paper) -> Exported:
@@ -310,7 +313,7 @@ def _write_notes(
     work: Path, head: Checkpoint, note: bytes, notes: dict[int, bytes]
 ) -> tuple[int, ...]:
     """Write the head and a choice of the anchors; return the sizes of these."""
-    _write(work / "checkpoint", notes.get(head.size, note))
+    _write(work / CHECKPOINT, notes.get(head.size, note))
     sizes = contents.choose(sorted(notes), ANCHORS_MAX)
     for size in sizes:
         _write(work / "anchors" / f"{size}.note", notes[size])

@@ -12,6 +12,8 @@ from appliance.audit.checkpoint import Checkpoint
 from appliance.audit.contents import Order, Tally
 from appliance.audit.key import Verifier
 from appliance.audit.note import Note
+from appliance.errors import FormatError
+from appliance.printing import qr
 
 Shown = Mapping[str, object]
 MONTHS = (
@@ -39,6 +41,7 @@ class Paper:
     keys: Sequence[Verifier]
     notes: Sequence[Note]  # anchors in the folder, smallest first; nothing of them verified
     tally: Tally
+    note: bytes = b""  # the signed head, as it is in the folder
 
     @property
     def sizes(self) -> tuple[int, ...]:
@@ -56,6 +59,7 @@ def report(paper: Paper) -> Shown:
         **_frame(paper, "Export du journal signé"),
         "summary": [*_summary(paper), ["Formats", ", ".join(sorted(paper.order.formats))]],
         "head": _head(paper.head),
+        "qr": _drawn(paper.note),
         "keys": [key.text() for key in paper.keys],
         "anchors": rows,
         "tail": tail if last <= end else "",
@@ -114,6 +118,19 @@ def _summary(paper: Paper) -> list[list[str]]:
 
 def _head(head: Checkpoint) -> list[list[str]]:
     return [["Origine", head.origin], ["Taille", str(head.size)], ["Racine", head.root.hex()]]
+
+
+def _drawn(note: bytes) -> str:
+    """Return a note as the drawing of its QR code; empty when no code holds so much."""
+    try:
+        rows = qr.code(note)
+    except FormatError:
+        return ""
+    side = len(rows) + 2 * qr.QUIET
+    return (
+        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {side} {side}">'
+        f'<path d="{qr.path(rows)}"/></svg>'
+    )
 
 
 def _seen(note: Note, origin: str) -> list[list[str]]:

@@ -1,9 +1,11 @@
 """The report of an export and the slip that is signed: what they say, on each page."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pypdfium2  # type: ignore[import-untyped]
+import zxingcpp
 
 from appliance.audit.checkpoint import Checkpoint
 from appliance.audit.contents import Order, Tally
@@ -25,7 +27,7 @@ def paper(*sizes: int) -> Paper:
     tally = Tally()
     for leaf in LEAVES[2:]:
         tally.add(Leaf.parse(leaf))
-    return Paper("export-eton-2-40", ORDER, head, SIGNER.verifiers, notes, tally)
+    return Paper("export-eton-2-40", ORDER, head, SIGNER.verifiers, notes, tally, b"note\n")
 
 
 def pages(pdf: Path) -> list[str]:
@@ -53,6 +55,11 @@ def test_the_report_says_what_no_note_anchors() -> None:
     assert str(report(paper())["tail"]).startswith("Les événements 2 à 40")
 
 
+def test_a_head_with_too_many_signatures_for_a_code_is_printed_without() -> None:
+    assert str(report(paper())["qr"]).startswith("<svg")
+    assert report(replace(paper(), note=bytes(3000)))["qr"] == ""
+
+
 def test_the_slip_names_the_folder_by_one_digest() -> None:
     said: Any = slip(paper(), "ab" * 32, 1_234_567)
     assert said["sums"] == "ab" * 32
@@ -76,6 +83,9 @@ def test_both_papers_bear_the_marking_on_each_page(tmp_path: Path) -> None:
         assert all(text.count("Usage interne") >= 2 for text in found)  # above and below
         assert done.head.root.hex() in "".join(found).replace("\r\n", "")
     assert done.sums in "".join(pages(done.slip))
+    with pypdfium2.PdfDocument(done.folder / "rapport.pdf") as document:
+        (code,) = zxingcpp.read_barcodes(document[0].render(scale=4).to_numpy())
+    assert code.bytes == (done.folder / "checkpoint").read_bytes()
     assert "Remis par" in "".join(pages(done.slip))
     assert ORIGIN in "".join(pages(done.folder / "rapport.pdf"))
     assert exports.judged(done.folder, tmp_path / "POLICY")[0] == 0
