@@ -44,6 +44,8 @@ _WORDS: dict[str, Words] = {
     "rag.collection": Words(mark("Collection modifiée"), "icon:folder"),
     "key.issue": Words(mark("Clé d’application créée"), "icon:key-round"),
     "key.revoke": Words(mark("Clé d’application révoquée"), "icon:key-round"),
+    "key.issue content": Words(mark("Clé de lecture du mois créée"), "icon:key-round"),
+    "key.revoke content": Words(mark("Clé de lecture détruite"), "icon:key-round"),
     "service.stop": Words(mark("Service arrêté"), "icon:octagon-x", mark("arrêté"), "bad"),
     "service.approve": Words(mark("Reprise approuvée"), "icon:circle-play"),
     "service.degraded": Words(
@@ -156,7 +158,7 @@ def read(stored: bytes, language: Language) -> Record:
         request=getattr(event, "request", None) or "",
         leaf=base64.b64encode(leaf_hash(stored)).decode(),
         text=stored.decode(),
-        words=_WORDS.get(short, _OTHER),
+        words=_words(short, event),
         about=_about(event, language),
         event=event,
     )
@@ -165,6 +167,12 @@ def read(stored: bytes, language: Language) -> Record:
 def title_of(kind: str) -> str:
     """Return what a type is called, a msgid. `kind`: such as `llm.request`."""
     return _WORDS.get(kind, _OTHER).title
+
+
+def _words(kind: str, event: object) -> Words:
+    """Return the words of an event; keys of the reader are no keys of applications."""
+    use = event.data.get("use", "") if isinstance(event, Fact) else ""
+    return _WORDS.get(f"{kind} {use}") or _WORDS.get(kind, _OTHER)
 
 
 def _about(event: object, language: Language) -> str:

@@ -72,3 +72,10 @@ def test_people_are_named_by_their_sign_ins() -> None:
 def test_bytes_that_are_no_leaf_are_refused() -> None:
     with pytest.raises(FormatError):
         read(b'{"at":1}', FRENCH)
+
+
+def test_a_key_of_the_reader_is_not_told_as_one_of_an_application() -> None:
+    issued = fact(Kind.KEY_ISSUE, "reader", "event-0000000002", use="content", month="2026-11")
+    own = fact(Kind.KEY_ISSUE, "ana", "event-0000000003", name="gmao")
+    titles = [record(index, event).title for index, event in enumerate((issued, own))]
+    assert titles == ["Clé de lecture du mois créée", "Clé d’application créée"]

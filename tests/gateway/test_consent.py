@@ -3,6 +3,8 @@
 import asyncio
 import json
 import os
+import subprocess
+import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
@@ -21,7 +23,17 @@ from appliance.identity.principal import Scope
 from tests import recording
 from tests.gateway.engine import engine
 from tests.gateway.reading import reader_settings
-from tests.gateway.stand import POLICY, Client, Site, eventually, gateway, kinds, records
+from tests.gateway.stand import (
+    POLICY,
+    ROOT,
+    Client,
+    Site,
+    await_socket,
+    eventually,
+    gateway,
+    kinds,
+    records,
+)
 
 SECRET = "Le code du coffre est quatre-vingt-sept."
 AUDITOR: dict[str, Any] = {"roles": ["auditeur"], "groups": [], "acr": "2"}
@@ -239,3 +251,27 @@ def test_the_month_s_key_is_made_recorded_and_published_before_it_is_used(site: 
     asyncio.run(main())
     (only,) = (site.folder / "months").glob("*.key")
     assert only.stat().st_mode & 0o777 == 0o400
+
+
+@pytest.mark.process
+def test_the_command_serves_until_it_is_told_to_end(site: Site) -> None:
+    settings = reader_settings(site)
+    lists = [f"{name} = {sorted(getattr(settings, name))}" for name in ("clients", "gateways")]
+    texts = [
+        f'{name} = "{value}"'
+        for name, value in settings.model_dump().items()
+        if name not in {"clients", "gateways"}
+    ]
+    path = site.folder / "reader.toml"
+    path.write_text("\n".join([*lists, *texts, ""]))
+    words = ["audit", "reader", "serve", "--settings", str(path)]
+    argv = [sys.executable, "-m", "appliance.cli", *words]
+    process = subprocess.Popen(argv, cwd=ROOT, stderr=subprocess.PIPE)
+    site.processes.append(process)
+    await_socket(settings.socket, process)
+    assert asyncio.run(ReaderClient(settings.socket).pending()) == []
+    assert settings.socket.stat().st_mode & 0o777 == 0o660
+    process.terminate()
+    _, said = process.communicate(timeout=20)
+    assert process.returncode == 0, said.decode()
+    assert not settings.socket.exists()
