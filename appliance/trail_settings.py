@@ -32,7 +32,7 @@ class HeartbeatSettings(Strict):
     """Unix socket of the recorder."""
 
     engines: Mapping[str, Path] = {}
-    """Name of a model that answers to the Unix socket of its engine, as the gateways have it."""
+    """Name of a model that answers to the Unix socket of its engine, as for the gateways."""
 
     front: str | None = None
     """Address of haproxy's measures, such as `http://127.0.0.1:8404`."""

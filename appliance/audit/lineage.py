@@ -12,6 +12,7 @@ folder can take notes away, and add none: only those that the keys of the log si
 
 import logging
 from collections.abc import Sequence
+from itertools import islice
 from pathlib import Path
 
 from appliance.audit.checkpoint import Checkpoint, open_checkpoint
@@ -97,16 +98,30 @@ def keys_ever(directory: Path, keys: Sequence[Verifier]) -> list[Verifier]:
 def known_elsewhere(
     folders: Sequence[Path], keys: Sequence[Verifier]
 ) -> list[tuple[Checkpoint, Path]]:
-    """Return the largest checkpoints of the log that lie in these folders, where they are."""
+    """Return the largest checkpoints of the log that lie in these folders, where they are.
+
+    Those of a log that it follows may be there too, and larger: they are passed over.
+    """
     found: list[tuple[Checkpoint, Path]] = []
     for folder in folders:
         notes = [path for path in folder.glob("*.note") if path.stem.isdecimal()]
-        for path in sorted(notes, key=lambda path: int(path.stem))[-_LARGEST:]:
+        largest = sorted(notes, key=lambda path: -int(path.stem))
+        own = (path for path in largest if _names(path, keys[0].name))
+        for path in islice(own, _LARGEST):
             try:
                 found.append((open_known(path.read_bytes(), keys), path))
             except (OSError, FormatError, VerificationError) as exc:
                 log.warning("%s is not taken into account: %s", path, exc)
     return found
+
+
+def _names(path: Path, origin: str) -> bool:
+    """Tell whether a file says to be of this log; one that cannot be read is told of later."""
+    try:
+        with path.open("rb") as file:
+            return file.readline() == f"{origin}\n".encode()
+    except OSError:
+        return True
 
 
 def open_known(note: bytes, keys: Sequence[Verifier]) -> Checkpoint:

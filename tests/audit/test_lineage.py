@@ -113,6 +113,19 @@ def came_back(settings: RecorderSettings, folder: Path, note: bytes) -> list[Che
     return [one for one, _ in found]
 
 
+def test_larger_notes_of_a_former_log_hide_none(
+    recorder_settings: RecorderSettings, tmp_path: Path
+) -> None:
+    ours = worked(recorder_settings, 1, 2)
+    (tmp_path / "2.note").write_bytes(ours)
+    former = Signer("audit.example/former", bytes(32))
+    for size in range(10, 30):
+        text = Checkpoint(former.verifier.name, size, bytes(32)).text()
+        (tmp_path / f"{size}.note").write_bytes(sign(text, former).to_bytes())
+    keys = [Signer(recorder_settings.origin, SEED).verifier]
+    assert [one.size for one, _ in known_elsewhere([tmp_path], keys)] == [2]
+
+
 def test_only_notes_of_the_keys_of_the_log_count(
     recorder_settings: RecorderSettings, tmp_path: Path
 ) -> None:
