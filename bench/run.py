@@ -21,7 +21,7 @@ PEER = ROOT / ".venv-litellm" / "bin" / "litellm"
 
 def main() -> None:
     """Measure, print, write."""
-    wanted = set(sys.argv[1:]) or {"gateway", "piaf", "scale", "trail"}
+    wanted = set(sys.argv[1:]) or {"gateway", "piaf", "scale", "trail", "export"}
     rows: list[dict[str, Any]] = []
     print(
         f"{platform.processor() or platform.machine()}, {os.cpu_count()} cores, "
@@ -42,6 +42,10 @@ def main() -> None:
         from bench import trail  # noqa: PLC0415 - as above
 
         rows += trail.measure()
+    if "export" in wanted:
+        from bench import export  # noqa: PLC0415 - as above
+
+        rows += export.measure()
     show(rows)
     (ROOT / "build").mkdir(exist_ok=True)
     (ROOT / "build" / "bench.json").write_text(json.dumps(rows, indent=1, ensure_ascii=False))
