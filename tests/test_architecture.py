@@ -79,6 +79,8 @@ IMPURE = {
     "audit/forward/delivery.py",
     "audit/forward/forwarder.py",
     "audit/anchoring/feeder.py",
+    "audit/anchoring/copy_commands.py",
+    "audit/anchoring/copying.py",
     "audit/anchoring/kept.py",
     "audit/anchoring/paper_commands.py",
     "audit/anchoring/asking.py",

@@ -15,6 +15,7 @@ from appliance.audit import publisher, recorder, volume
 from appliance.audit.ancestry import ancestors
 from appliance.audit.anchoring import paper_commands
 from appliance.audit.anchoring.commands import anchor, check_policy, feed, write_request
+from appliance.audit.anchoring.copy_commands import copy_log
 from appliance.audit.anchoring.typed import typed_note
 from appliance.audit.archive import TamperedError
 from appliance.audit.catalogue_commands import events
@@ -76,6 +77,7 @@ app.command("prune")(prune)
 app.command("retention")(retention)
 app.command("rotate-key")(rotate_key)
 app.command()(forward)
+app.command("copy")(copy_log)
 app.command("sheet")(paper_commands.print_sheet)
 anchor.command("paper")(paper_commands.anchor_paper)
 app.add_typer(index, name="index")

@@ -65,7 +65,7 @@ def print_sheet(
     if log.is_file():
         config = load(log, RecorderSettings)
         directory, anchors = config.directory, anchors_of(config)
-    keys = _keys(directory)
+    keys = keys_of(directory)
     note = _cosigned(_read(directory / CHECKPOINT), anchors)
     when = datetime.now(UTC)
     moment = when.year, when.month, when.day, when.hour, when.minute, when.second
@@ -93,7 +93,7 @@ def anchor_paper(
     """Record that a sheet was signed and is kept away from the machine."""
     config = load(settings, RecorderSettings)
     data = typed_note(note.read_bytes())
-    head = open_checkpoint(data, *_keys(config.directory))
+    head = open_checkpoint(data, *keys_of(config.directory))
     anchor = Anchor(head, Note.parse(data), {})
     record = asyncio.run(tell(config, anchor, "paper", by))
     kept = keep(anchors_of(config), anchor)
@@ -126,7 +126,12 @@ async def tell(config: RecorderSettings, anchor: Anchor, kind: str, name: str) -
         await client.close()
 
 
-def _keys(directory: Path) -> tuple[Verifier, ...]:
+def keys_of(directory: Path) -> tuple[Verifier, ...]:
+    """Return the keys that sign the log in a folder, as it says itself.
+
+    Raises:
+        SettingsError: They are not there.
+    """
     return tuple(parse_keys(_read(directory / volume.VERIFIER_KEY).decode()))
 
 
