@@ -32,7 +32,13 @@ from appliance.audit.tile import (
 from appliance.audit.tree import Frontier, leaf_hash
 from appliance.errors import ApplianceError, FormatError, VerificationError
 
-BESIDE = ("anchors/*.note", "pruned/*.state", "verifier-key", "keyring.json")
+BESIDE = (
+    "anchors/*.note",
+    "checkpoints/*.note",
+    "pruned/*.state",
+    "verifier-key",
+    "keyring.json",
+)
 _MODE = 0o644
 
 

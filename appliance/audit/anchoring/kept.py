@@ -30,7 +30,9 @@ def keep(folder: Path, anchor: Anchor) -> Path:
         AnchorError: Another checkpoint of this size is kept: the log was forked.
         OSError: It cannot be written.
     """
-    folder.mkdir(parents=True, exist_ok=True)
+    if not folder.exists():
+        folder.mkdir(parents=True)
+        _give(folder)
     path = folder / f"{anchor.head.size}{SUFFIX}"
     note = anchor.note
     if path.exists():
@@ -40,16 +42,15 @@ def keep(folder: Path, anchor: Anchor) -> Path:
         else:
             note = merge(kept, note)
     write_files(folder, {path.name: note.to_bytes()})
-    _give(folder, path)
+    _give(path)
     return path
 
 
-def _give(folder: Path, path: Path) -> None:
-    """Let the recorder read what root wrote at the rack: it looks there at its start."""
+def _give(path: Path) -> None:
+    """Let whose folder it is have what root wrote at the rack: the recorder reads it later."""
     if os.geteuid() == 0:
-        owner = folder.parent.stat()
-        for one in (folder, path):
-            os.chown(one, owner.st_uid, owner.st_gid)
+        owner = path.parent.stat()
+        os.chown(path, owner.st_uid, owner.st_gid)
 
 
 def _read(path: Path) -> Note:

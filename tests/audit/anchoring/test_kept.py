@@ -40,6 +40,9 @@ def test_what_root_keeps_at_the_rack_the_recorder_can_read(
     monkeypatch.setattr(os, "geteuid", lambda: 880)
     keep(tmp_path / "anchors", anchor(7))
     assert len(given) == 2
+    monkeypatch.setattr(os, "geteuid", lambda: 0)
+    keep(tmp_path / "anchors", anchor(7))  # the folder is there: it stays whose it is
+    assert given[2:] == [("7.note", *ids)]
 
 
 def test_cosignatures_of_one_checkpoint_come_together(tmp_path: Path) -> None:
