@@ -1009,6 +1009,26 @@ def test_files_beside_the_export_are_named_and_not_judged(taken: Path) -> None:
     assert (code, facts["not_checked"]) == (0, ["mes notes.txt"])
 
 
+@pytest.mark.parametrize("kind", ["link", "link-to-a-folder", "pipe"])
+def test_what_is_no_plain_file_is_a_fault_and_is_not_opened(taken: Path, kind: str) -> None:
+    if kind == "link":
+        (taken / "rapport").symlink_to("/dev/zero")
+    elif kind == "link-to-a-folder":
+        (taken / "anchors").rename(taken.parent / "anchors")
+        (taken / "anchors").symlink_to(taken.parent / "anchors")
+    else:
+        os.mkfifo(taken / "rapport")
+    assert code_of(taken) == (1, "E_SUMS")
+
+
+def test_a_file_longer_than_any_of_an_export_is_not_read_whole(
+    taken: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(loaded(), "READ_MAX", 50_000)
+    code, facts = judged(taken, taken.parent / "POLICY")
+    assert (code, facts["fault"], facts["file"]) == (1, "E_LEAF", "tile/entries/000")
+
+
 def test_several_processes_give_the_same_verdict(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
