@@ -78,7 +78,7 @@ def age_of(settings: RecorderSettings, now: int) -> Age:
         before(now, months)
         for months in (settings.log_floor_months, settings.log_ceiling_months)
     )
-    return Age(first, oldest, floor, ceiling, _end(published, first, ceiling) > first)
+    return Age(first, oldest, floor, ceiling, _is_over(published, first, ceiling))
 
 
 def plan(settings: RecorderSettings, cutoff: int, now: int) -> Plan:
@@ -148,6 +148,13 @@ def _at(leaf: bytes) -> int:
     if found is None:
         raise FormatError("a leaf without its clock")
     return int(found[1])
+
+
+def _is_over(published: Publisher, first: int, ceiling: int) -> bool:
+    """Tell whether the first bundle could go, and should be gone."""
+    if first + 2 * WIDTH > published.head.size:
+        return False
+    return all(_at(leaf) < ceiling for leaf in published.entries(first, WIDTH))
 
 
 def _end(published: Publisher, first: int, cutoff: int) -> int:

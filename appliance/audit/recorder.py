@@ -16,6 +16,8 @@ import uvloop
 from appliance.audit import volume
 from appliance.audit.desk import Desk
 from appliance.audit.lineage import current_origin, folders_of, keys_ever, known_elsewhere
+from appliance.audit.maintenance import now
+from appliance.audit.pruning import age_of
 from appliance.audit.publisher import Publisher
 from appliance.audit.recovery import Recovered, recover
 from appliance.audit.volume import Volume
@@ -44,6 +46,8 @@ def run(settings: RecorderSettings) -> None:
         keys = keys_ever(settings.directory, signer.verifiers)
         known = known_elsewhere(folders_of(settings), keys)
         found = recover(locked, publisher, calendar, [one for one, _ in known])
+        if age_of(settings, now()).is_over:
+            log.warning("records are kept longer than they may be: casemate audit retention")
         gc.freeze()  # what was recovered stays
         gc.set_threshold(50_000, 20, 50)  # measured: pauses of collections, not of the disk
         uvloop.run(serve(locked, publisher, found, settings))

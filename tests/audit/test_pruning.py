@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from appliance.audit import pruned, volume
+from appliance.audit import pruned, recorder, volume
 from appliance.audit.archive import Fault, TamperedError
 from appliance.audit.checkpoint import open_checkpoint
 from appliance.audit.event import BudgetChange, Fact, Kind, Leaf
@@ -166,6 +166,17 @@ def test_what_is_kept_beyond_the_ceiling_is_told(settings: RecorderSettings) -> 
     prune(settings)
     age = age_of(short, NOW)
     assert (age.first, age.is_over) == (512, False)
+
+
+@pytest.mark.parametrize(("months", "said"), [(60, 0), (7, 1)])
+def test_the_recorder_warns_of_it_at_its_start(
+    settings: RecorderSettings, monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture, months: int, said: int,
+) -> None:  # fmt: skip
+    monkeypatch.setattr(recorder, "now", lambda: NOW)
+    monkeypatch.setattr("uvloop.run", lambda of: of.close())
+    recorder.run(settings.model_copy(update={"log_ceiling_months": months}))
+    assert len([one for one in caplog.messages if "longer than they may be" in one]) == said
 
 
 def test_nothing_is_pruned_twice_or_when_nothing_is_old(settings: RecorderSettings) -> None:
