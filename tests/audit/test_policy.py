@@ -96,6 +96,7 @@ def test_a_log_key_of_a_type_to_come_is_kept_and_says_nothing() -> None:
         pytest.param("\n" + SMALL, id="empty line"),
         pytest.param("# comment\n" + SMALL, id="comment"),
         pytest.param(" " + SMALL, id="space before"),
+        pytest.param(SMALL.replace(LOG, LOG + " "), id="space after a key"),
         pytest.param(SMALL.replace("log ", "log  "), id="two spaces"),
         pytest.param(SMALL.replace("log ", "log\t"), id="tabulator"),
         pytest.param(SMALL.replace("\n", "\r\n"), id="CRLF"),

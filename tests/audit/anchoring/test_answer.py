@@ -62,6 +62,7 @@ def test_an_answer_that_is_no_lines_is_refused(answer: bytes) -> None:
 
 
 FALSE = Signature("rssi.example/w1", RSSI.cosigner.key.key_id, bytes(72)).line()
+BROKEN = Note(ASKED.text, (ASKED.signatures[0], sign("x\n", logs.SIGNER).signatures[1]))
 FORGED = sign(head(3).text(), Signer(logs.ORIGIN, bytes(32)))
 
 
@@ -73,6 +74,7 @@ FORGED = sign(head(3).text(), Signer(logs.ORIGIN, bytes(32)))
         pytest.param(line(RSSI) + FALSE, ASKED, id="false line beside a true one"),
         pytest.param(line(RSSI, size=4), ASKED, id="of another size"),
         pytest.param(line(RSSI), FORGED, id="not signed by the log"),
+        pytest.param(line(RSSI), BROKEN, id="false line of the log"),
         pytest.param(line(RSSI, size=4), sign(head(3).text(), logs.SIGNER), id="other text"),
     ],
 )

@@ -202,6 +202,24 @@ def test_what_another_key_cosigned_is_no_anchor(site: Site) -> None:
         fed(site, work, other)
 
 
+def test_the_cosignature_of_another_witness_of_the_policy_is_not_its_own(site: Site) -> None:
+    other = WitnessKey("dpo.example/w", bytes(32)).cosigner.text()
+
+    async def work(feeder: Feeder, client: RecorderClient) -> None:
+        text = site.policy().read_text()
+        real = text.split("\n")[1].replace("witness rssi", "witness dpo")
+        lines = [text.split("\n")[0], f"witness rssi {other}", real, "quorum dpo", ""]
+        policy = Policy.parse("\n".join(lines))
+        await grow(client, "1")
+        stranger = Feeder(site.settings(), policy, client, feeder._http)
+        await stranger.look("rssi", 0)
+        assert stranger.standings["rssi"].failures == 1
+        assert site.told() == []
+
+    with running(site.recorder), served(site.witness) as site.url:
+        fed(site, work)
+
+
 def test_a_witness_of_the_settings_has_to_be_in_the_policy(site: Site) -> None:
     async def work(feeder: Feeder, client: RecorderClient) -> None:
         settings = site.settings().model_copy(update={"witnesses": {"dpo": site.url}})
