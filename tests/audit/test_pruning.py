@@ -63,10 +63,11 @@ def settings(
     """Return a copy of that log; few ids are remembered."""
     monkeypatch.setattr("appliance.ledger.admission.IDS_KEPT", 300)
     monkeypatch.setattr("appliance.audit.pruning.IDS_KEPT", 300)
-    folders = {"directory": tmp_path / "log", "last_signed": tmp_path / "signed"}
-    for name, folder in folders.items():
-        shutil.copytree(getattr(built, name), folder)
-    return built.model_copy(update=folders)
+    made = new_log(tmp_path, segment_bytes=64 << 10)
+    for name in ("directory", "last_signed"):
+        shutil.rmtree(getattr(made, name))
+        shutil.copytree(getattr(built, name), getattr(made, name))
+    return made
 
 
 def verified(settings: RecorderSettings, **trust: object) -> Report:
