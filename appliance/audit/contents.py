@@ -113,18 +113,20 @@ def files(order: Order, head: Checkpoint, ring: Keyring, tally: Tally) -> dict[s
         "formats": sorted(order.formats), "made": moment(order.made), "made_by": order.made_by,
         **tally.described(),
     }  # fmt: skip
-    policy = Policy(tuple(map(Log, ring.keys_of(head.size))))
+    keys = ring.keys_of(head.size)
+    policy = Policy(tuple(map(Log, keys)))
     return {
         "export.json": json.dumps(said, ensure_ascii=False, indent=1).encode() + b"\n",
         "keys/keyring.json": ring.text().encode(),
         "keys/POLICY.example": policy.text().encode(),
-        "LISEZMOI.txt": _steps("LISEZMOI.txt", order, head),
-        "README.txt": _steps("README.txt", order, head),
+        "LISEZMOI.txt": _steps("LISEZMOI.txt", order, head, len(keys)),
+        "README.txt": _steps("README.txt", order, head, len(keys)),
         "verify.py": verifier().encode(),
     }
 
 
-def _steps(name: str, order: Order, head: Checkpoint) -> bytes:
+def _steps(name: str, order: Order, head: Checkpoint, keys: int) -> bytes:
+    """Return a page of steps; a log made before there were two keys has one signature."""
     text = (resources("appliance.audit") / "templates" / name).read_text("utf-8")
     words = {
         "LABEL": order.label or "—", "ORIGIN": head.origin, "FROM": order.first,
@@ -132,6 +134,8 @@ def _steps(name: str, order: Order, head: Checkpoint) -> bytes:
     }  # fmt: skip
     for word, value in words.items():
         text = text.replace(f"@{word}@", str(value))
+    if keys == 1:
+        text = "".join(line for line in text.splitlines(keepends=True) if "p256" not in line)
     return text.encode()
 
 

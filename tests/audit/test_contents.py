@@ -89,6 +89,15 @@ def test_the_small_files_say_what_is_there_and_give_no_trust() -> None:
         assert "@" not in text
 
 
+def test_a_log_with_one_key_has_no_steps_for_a_second_one() -> None:
+    for keys, count in ((SIGNER.verifiers, 3), (SIGNER.verifiers[:1], 0)):
+        made = files(Order(5, 9), HEAD, Keyring.of(keys), Tally())
+        for name in ("LISEZMOI.txt", "README.txt"):
+            lines = made[name].decode().splitlines()
+            assert len([line for line in lines if "p256" in line]) == count
+            assert any("openssl pkeyutl" in line for line in lines)
+
+
 def test_the_sums_are_those_of_sha256sum(tmp_path: Path) -> None:
     (tmp_path / "tile/0").mkdir(parents=True)
     (tmp_path / "tile/0/000").write_bytes(b"x" * (2 << 20))

@@ -487,6 +487,7 @@ def follow(export: Path, name: str, digest: str = "") -> subprocess.CompletedPro
     ]
     policy = export.parent / "POLICY"
     values = dict(zip(words, (str(policy), digest or verifier_digest()), strict=True))
+    values["TMPDIR"] = str(export.parent)
     argv = ["env", "-i", "PATH=/usr/bin:/bin", *(f"{k}={v}" for k, v in values.items())]
     return subprocess.run(
         [*argv, "sh", "-e", "-c", steps(name)], cwd=export, capture_output=True, check=False
@@ -527,6 +528,7 @@ def test_the_openssl_steps_alone_refuse_a_false_signature(
 
     def run() -> int:
         argv = ["env", "-i", "PATH=/usr/bin:/bin", f"POLITIQUE={taken.parent / 'POLICY'}"]
+        argv.append(f"TMPDIR={taken.parent}")
         return subprocess.run(
             [*argv, "sh", "-e", "-c", alone], cwd=taken, capture_output=True, check=False
         ).returncode
