@@ -21,8 +21,11 @@ from psycopg.conninfo import conninfo_to_dict, make_conninfo
 from appliance.audit import volume
 from appliance.audit.content import open_sealed
 from appliance.audit.event import Kind, fact
+from appliance.audit.key import Verifier, verifier_key
+from appliance.audit.proof import Proof
 from appliance.audit.reading.month_keys import MonthKeys
 from appliance.audit.sealed import SealedKeys
+from appliance.audit.verify import EXIT_WHOLE, Trust, verify
 from appliance.errors import VerificationError
 from appliance.site import postgres
 from tests import recording
@@ -111,6 +114,29 @@ def erase(site: Site, server: str, record: int) -> None:
         assert client.ask("sealed", index=record)["error"] == VerificationError.code
 
 
+def told(site: Site, record: int) -> tuple[bytes, dict[str, str]]:
+    """Return the sealed key of a record, and its leaf and proof."""
+    with recording.RawClient(site.log.socket) as client:
+        sealed = base64.b64decode(client.ask("sealed", index=record)["body"]["sealed"])
+        return sealed, client.ask("prove", index=record)["body"]
+
+
+def start_again(site: Site) -> None:
+    """Stop the recorder and start it; its start is signed too."""
+    recording.stop(site.recorder)
+    site.recorder = recording.start(site.log)
+    with recording.RawClient(site.log.socket) as client:
+        client.ask("prove", index=client.ask("status")["body"]["size"] - 1)
+
+
+def check_proofs(log: Path, record: int, proved: dict[str, str]) -> None:
+    """Check that what was proved is proved still: by the receipt of before, and in the log."""
+    leaf, proof = (base64.b64decode(proved[name]) for name in ("leaf", "proof"))
+    verifier = Verifier.parse(verifier_key(recording.ORIGIN, recording.SEED))
+    head = Proof.parse(proof).verify(leaf, verifier)
+    assert verify(log, Trust([verifier], [head], {record: leaf})).exit_code == EXIT_WHOLE
+
+
 @pytest.mark.process
 def test_an_erased_content_is_nowhere_and_what_is_left_opens_with_no_key(
     site: Site, server: str, tmp_path: Path
@@ -121,8 +147,7 @@ def test_an_erased_content_is_nowhere_and_what_is_left_opens_with_no_key(
     record, question = asked_and_kept(site, server)
     log, data = site.log.directory, data_folder(server)
     backup = backed_up(server, tmp_path / "backup")
-    with recording.RawClient(site.log.socket) as client:
-        sealed = base64.b64decode(client.ask("sealed", index=record)["body"]["sealed"])
+    sealed, proved = told(site, record)
     store = shutil.copytree(log / "sealed", tmp_path / "store")
     everywhere = [site.folder, log.parent, data, backup]
 
@@ -135,11 +160,13 @@ def test_an_erased_content_is_nowhere_and_what_is_left_opens_with_no_key(
     assert plain(*everywhere) == []
 
     erase(site, server, record)
-    site.restart_recorder()
+    start_again(site)
     assert plain(*everywhere) == []
     assert holders(sealed, *everywhere) == []
     assert holders(sealed[SEALED_HEAD:], *everywhere) == []  # what wraps the key, in any file
     assert holders(question, backup)  # a ciphertext, and no key
+
+    check_proofs(log, record, proved)
 
     # The store as its own backup holds it opens still, to both recipients: 30 days at most.
     size = site.log.segment_bytes // volume.SEALED_PART
