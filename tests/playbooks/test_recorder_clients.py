@@ -49,6 +49,7 @@ WRITERS = {
 TRAIL = {  # of the domain of the log itself: processes beside the recorder
     "audit/anchoring/answer.py": {"feeder", "rack"},
     "audit/anchoring/feeder.py": {"feeder"},
+    "audit/export_commands.py": {"rack"},
     "audit/forward/forwarder.py": {"forwarder"},
     "audit/heartbeat_commands.py": {"heartbeat"},
     "audit/reading/reader.py": {"reader"},
