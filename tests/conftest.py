@@ -20,7 +20,7 @@ from psycopg.conninfo import make_conninfo
 from appliance.db.bootstrap import INDEXER, OWNER, WORKER, bootstrap
 from appliance.db.migrate import migrate
 
-pytest_plugins = ["tests.recording", "tests.identity_server"]
+pytest_plugins = ["tests.recording", "tests.identity_server", "tests.trail"]
 
 COSTLY = {
     "test_apt.py", "test_build.py", "test_build_commands.py", "test_client.py", "test_fetch.py",

@@ -1,10 +1,69 @@
-"""What stands in a log whose recorder runs, as one of its clients reads it."""
+"""What stands in a log whose recorder runs, as one of its clients reads it.
+
+And a check of the table of who acts: a test that the table names has to leave the types that it
+promises in a log that was made by our own code, on the disk.
+"""
 
 import asyncio
+import re
+from collections import Counter
+from collections.abc import Callable, Generator
 from pathlib import Path
+from typing import Any
 
+import pytest
+
+from appliance.audit import volume
 from appliance.audit.client import RecorderClient
 from appliance.audit.event import Event, Fact, Kind, Leaf
+from tests import trail_table
+from tests.trail_table import Written
+
+_TYPE = re.compile(rb'"type":"casemate\.([a-z.]+)\.v1"')
+LOGS: set[Path] = set()  # every log that this session made
+PROMISED: dict[str, set[str]] = {}
+for _table in (
+    trail_table.CONSOLE, trail_table.GATEWAY, trail_table.COMMANDS, trail_table.OTHERS,
+):  # fmt: skip
+    for _says in _table.values():
+        if isinstance(_says, Written):
+            PROMISED.setdefault(_says.test, set()).update(_says.types)
+
+
+def _noted(create: Callable[..., Any]) -> Callable[..., Any]:
+    def made(directory: Path, *rest: Any, **more: Any) -> Any:
+        LOGS.add(directory)
+        return create(directory, *rest, **more)
+
+    return made
+
+
+volume.create = _noted(volume.create)
+
+
+def _types() -> Counter[tuple[Path, str]]:
+    """Return how often each type is written in the files of each log."""
+    found: Counter[tuple[Path, str]] = Counter()
+    for log in LOGS:
+        for path in log.rglob("*"):
+            if path.is_file():
+                names = _TYPE.findall(path.read_bytes())
+                found.update((log, name.decode()) for name in names)
+    return found
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_call(item: pytest.Item) -> Generator[None, Any, Any]:
+    """Fail a test of the table that did not write what the table says of it."""
+    types = PROMISED.get(item.nodeid.split("[")[0])
+    if types is None:
+        return (yield)
+    before = _types()
+    result = yield
+    written = {name for _, name in _types() - before}
+    if missing := types - written:
+        pytest.fail(f"the table says that this test writes {sorted(missing)}; it did not")
+    return result
 
 
 def events_of(recorder: Path) -> list[Event]:

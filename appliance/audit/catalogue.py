@@ -8,6 +8,7 @@ import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib.resources import files
+from typing import Any
 
 from appliance.audit import ocsf
 from appliance.audit.event import FACTS, HOT, type_of
@@ -94,7 +95,7 @@ def entries() -> dict[str, Entry]:
     return found
 
 
-def _read() -> dict[str, dict[str, list[str]] | int]:
+def _read() -> dict[str, Any]:
     text = (files("appliance.audit") / "catalogue.toml").read_text("utf-8")
     return tomllib.loads(text)
 

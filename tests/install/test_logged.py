@@ -8,7 +8,9 @@ from appliance.audit.event import Kind, encode, parse
 from appliance.install import logged
 from appliance.install.logged import events, tell
 from appliance.install.report import Lap
+from appliance.settings import RecorderSettings
 from tests.install.stage import RELEASE
+from tests.trail import facts_of
 
 LAPS = [Lap(number=1, name="Contrôles", seconds=2), Lap(number=2, name="Support", seconds=58)]
 
@@ -38,3 +40,10 @@ def impatient(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 def test_without_a_recorder_nothing_is_said_to_be_recorded(tmp_path: Path) -> None:
     with pytest.raises(RecorderError):
         tell(tmp_path / "socket", events(RELEASE, LAPS, "ef" * 32))
+
+
+@pytest.mark.usefixtures("recorder")
+def test_the_log_of_a_site_has_each_phase(recorder_settings: RecorderSettings) -> None:
+    tell(recorder_settings.socket, events(RELEASE, LAPS, "ef" * 32))
+    found = facts_of(recorder_settings.socket, Kind.INSTALL_PHASE)
+    assert [one.data["phase"] for one in found] == ["Contrôles", "Support", "installation"]

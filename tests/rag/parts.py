@@ -19,6 +19,7 @@ from aiohttp import web
 from appliance.identity.policy import Guards, Policy
 from appliance.rag.objects import Objects
 from tests.rag.library import direction
+from tests.trail import LOGS
 
 SECRET = "s" * 40
 
@@ -160,6 +161,7 @@ content_visa = {str(content_visa).lower()}
     )
     for name in ("log", "last-signed"):
         (folder / name).mkdir()
+    LOGS.add(folder / "log")
     subprocess.run(
         casemate("audit", "init", "--settings", str(settings)), check=True, capture_output=True
     )

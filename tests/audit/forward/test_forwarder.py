@@ -289,6 +289,18 @@ def test_what_stayed_in_the_log_before_a_new_epoch_is_counted(stage: Stage) -> N
     assert cursor_of(stage.folder) == Cursor(logs.ORIGIN, 20, 20, 20, 40)
 
 
+def test_a_loss_is_in_the_log_that_the_recorder_keeps(tmp_path: Path) -> None:
+    (tmp_path / "state").mkdir()
+    old = Cursor("audit.example/before", received=90, claimed=120, seen=130)
+    (tmp_path / "state" / CURSOR).write_bytes(old.to_bytes())
+    recorder = new_log(tmp_path)
+    with collecting(tmp_path) as (collector, authority), running(recorder):
+        changes = {"recorder": recorder.socket}
+        path = file_of(settings_of(tmp_path, collector, authority, **changes), tmp_path)
+        with forwarding(path):
+            collector.until(lambda: Kind.AUDIT_LOSS in kinds(leaves_of(recorder)))
+
+
 def test_a_log_that_was_brought_back_is_refused(stage: Stage) -> None:
     stage.forward(stage.log(30), sent(stage, 29))
     other = stage.folder / "other"

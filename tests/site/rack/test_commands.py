@@ -182,3 +182,16 @@ def test_what_the_units_and_the_playbooks_tell_is_in_the_log(
     boot, change = facts_of(recorder_settings.socket, Kind.SERVICE_BOOT, Kind.CONFIG_CHANGE)
     assert boot.id == f"boot-{'0123456789abcdef' * 2}"
     assert change.data["changed"] == 2
+
+
+@pytest.mark.usefixtures("recorder")
+def test_an_enrolment_and_a_seal_are_in_the_log(
+    rack: Path, recorder_settings: RecorderSettings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(uses, "PATIENCE", 5)
+    monkeypatch.setattr(commands, "RECORDER", recorder_settings.socket)
+    assert enrol([PASSWORD, PASSWORD, code(SECRET, int(NOW) // STEP)])[0] == 0
+    assert CliRunner().invoke(access, ["seal"]).exit_code == 0
+    said = [one.data["action"] for one in facts_of(recorder_settings.socket, Kind.ADMIN_USER)]
+    assert said == ["enrol", "seal"]
+    assert told(rack) == []
