@@ -116,7 +116,7 @@ TRAIL: dict[str, tuple[int, str, str, str]] = {
     "CM-JRN-60": (
         409, "Copie au collecteur refusée",
         "Le journal n’est pas celui dont des lignes sont parties, ou la marque est illisible.",
-        "Prévenez le RSSI ; si le journal est le bon, rendez son dossier à casemate-forwarder."),
+        "Prévenez le RSSI ; si le journal est le bon, rendez ce dossier à casemate-forwarder."),
     "CM-JRN-61": (
         409, "Copie sur support refusée",
         "Le support porte une autre histoire du journal, ou ne peut pas être écrit.",
