@@ -164,6 +164,26 @@ CONSOLE: dict[str, Says] = {
         "::test_two_people_open_one_record_once_and_the_log_says_so_first",
         "content.read",
     ),
+    "GET /journal/export": FORM,
+    "POST /journal/export": by(
+        "console/pages/test_exports.py"
+        "::test_an_auditor_asks_waits_and_takes_and_all_of_it_is_on_record",
+        "audit.export",
+    ),
+    "GET /exports/{export}": PAGE,
+    "GET /exports/{export}/dossier": by(
+        "console/pages/test_exports.py"
+        "::test_an_auditor_asks_waits_and_takes_and_all_of_it_is_on_record",
+        "audit.export",
+    ),
+    "GET /eliminations": PAGE,
+    "GET /eliminations/{number}/bordereau": Nothing(
+        "the list that a visa is for: numbers and dates, no content and no name"
+    ),
+    "POST /eliminations/{number}/visa": by(
+        "console/pages/test_eliminations.py::test_the_visa_is_recorded_for_the_text_that_was_given",
+        "gate.decide",
+    ),
     "GET /recu": FORM,
     "GET /recu/verifier.py": READS,
     "POST /recu": READS,
@@ -198,6 +218,10 @@ GATEWAY: dict[str, Says] = {
         "gateway/test_consent.py"
         "::test_two_people_open_one_record_once_and_the_log_says_so_first",
         "content.approve",
+    ),
+    "POST /v1/content/visa": by(
+        "console/pages/test_eliminations.py::test_the_visa_is_recorded_for_the_text_that_was_given",
+        "gate.decide",
     ),
 }
 
@@ -262,6 +286,20 @@ COMMANDS: dict[str, Says] = {
         "::test_a_request_goes_out_and_its_cosignature_becomes_an_anchor",
         "audit.anchor",
     ),
+    "audit anchor paper": by(
+        "audit/anchoring/test_paper_commands.py"
+        "::test_a_sheet_is_printed_signed_recorded_scanned_and_holds_the_log_to_it",
+        "audit.anchor",
+    ),
+    "audit copy": by(
+        "audit/anchoring/test_copy_commands.py"
+        "::test_a_copy_of_a_running_log_is_an_anchor_of_it",
+        "audit.anchor",
+    ),
+    "audit sheet": Nothing(
+        "prints a head; it is an anchor once it is signed: audit anchor paper"
+    ),
+    "audit sample": Nothing("exports to learn on, of a log that was never a site’s"),
     "audit request": Nothing("writes what a witness is asked; its answer is an anchor"),
     "audit export": by(
         "audit/test_export_commands.py::test_what_is_taken_away_is_in_the_log",
