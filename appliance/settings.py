@@ -142,6 +142,9 @@ class ConsoleSettings(Strict):
     log_key: Path
     """Verifier key of the log, as in the installation report."""
 
+    exports: Path | None = None
+    """Folder of the exports that the worker writes; None: they are made at the rack."""
+
     time_zone: str = "Europe/Paris"
     """Of dates on pages."""
 
@@ -183,6 +186,12 @@ class WorkerSettings(Strict):
 
     parser: Path | None = None
     """Unix socket behind which systemd starts the parser; None: a child of the worker."""
+
+    log: Path | None = None
+    """Folder of the log, for the exports that auditors ask for; None: it writes none."""
+
+    exports: Path | None = None
+    """Folder in which it writes them."""
 
 
 class EngineSettings(Strict):

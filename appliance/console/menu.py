@@ -42,6 +42,7 @@ MODELS = Item("/modeles", "icon:cpu", mark("Modèles et santé"))
 JOURNAL = Item("/journal", "icon:scroll-text", mark("Journal"))
 OWN_JOURNAL = Item("/journal", "icon:scroll-text", mark("Mes enregistrements"))
 ANCHORS = Item("/ancrages", "icon:anchor", mark("Ancrages"))
+EXPORTS = Item("/journal/export", "icon:package-check", mark("Exports"))
 CONTENTS = Item("/contenus", "icon:lock-keyhole", mark("Contenus scellés"))
 ELIMINATIONS = Item("/eliminations", "icon:eraser", mark("Éliminations"))
 RECEIPT = Item("/recu", "icon:shield-check", mark("Vérifier un reçu"))
@@ -63,6 +64,7 @@ _MENU: tuple[tuple[str, tuple[Rule, ...]], ...] = (
         mark("Contrôler"),
         (
             (JOURNAL, _any(Scope.RECORDS_ALL)),
+            (EXPORTS, _any(Scope.EXPORT)),
             (ANCHORS, _any(Scope.RECORDS_ALL)),
             (CONTENTS, _any(Scope.CONTENT_APPROVE)),
             (ELIMINATIONS, _any(Scope.ERASURE_APPROVE, Scope.ERASURES)),

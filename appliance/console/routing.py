@@ -21,6 +21,7 @@ from appliance.console.pages import (
     contents,
     documents,
     eliminations,
+    exports,
     journal,
     keys,
     models,
@@ -50,8 +51,8 @@ FORM_BYTES = 1 << 20
 Lifespan = Callable[[FastAPI], AbstractAsyncContextManager[Mapping[str, Any]]]
 _FOREVER = "public, max-age=31536000, immutable"
 PAGES = (
-    session, question, documents, keys, models, journal, sample, record, anchors, contents,
-    eliminations, receipt, visit,
+    session, question, documents, keys, models, journal, sample, exports, record, anchors,
+    contents, eliminations, receipt, visit,
 )  # fmt: skip
 
 

@@ -12,6 +12,7 @@ from psycopg import AsyncConnection
 from psycopg_pool import AsyncConnectionPool, PoolTimeout
 
 from appliance.audit.client import RecorderClient, RecorderError
+from appliance.audit.exporting.writing import Writing
 from appliance.rag.embed import Embedder
 from appliance.rag.ingest import Tools
 from appliance.rag.jobs import Desk
@@ -36,7 +37,8 @@ async def serve(settings: WorkerSettings, stop: asyncio.Event) -> None:
         try:
             async with _tools(settings, objects, secret) as tools:
                 log.info("worker ready")
-                await Desk(settings.database, tools, settings.policy).run(stop)
+                async with _exports(settings, tools):
+                    await Desk(settings.database, tools, settings.policy).run(stop)
         except _AWAY as exc:
             log.warning("worker waits", extra={"cause": type(exc).__name__})
         with contextlib.suppress(TimeoutError):
@@ -50,6 +52,22 @@ async def run(settings: WorkerSettings) -> None:
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
     await serve(settings, stop)
+
+
+@contextlib.asynccontextmanager
+async def _exports(settings: WorkerSettings, tools: Tools) -> AsyncIterator[None]:
+    """Write exports of the log meanwhile, where the settings say from what and where."""
+    if settings.log is None or settings.exports is None:
+        yield
+        return
+    writing = Writing(tools.pool, tools.recorder, settings.log, settings.exports)
+    task = asyncio.create_task(writing.forever())
+    try:
+        yield
+    finally:
+        task.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await task
 
 
 @contextlib.asynccontextmanager

@@ -97,6 +97,11 @@ class Folder:
         return self.log / "verifier-key"
 
     @property
+    def exports(self) -> Path:
+        """Exports of the log that auditors asked for."""
+        return self.root / "exports"
+
+    @property
     def stack(self) -> Path:
         """What runs: address, pids, accounts, settings files."""
         return self.root / "stack.json"

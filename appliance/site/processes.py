@@ -130,6 +130,7 @@ def console(layout: Layout) -> Settings:
         "reader": folder.socket("reader"),
         "objects": folder.objects,
         "object_key": folder.secret("object-key"),
+        "exports": folder.exports,
         "log_key": folder.verifier_key,
         "realm": layout.realm,
     }
@@ -146,6 +147,8 @@ def worker(layout: Layout) -> Settings:
         "client_secret": folder.secret("worker-client"),
         "objects": folder.objects,
         "object_key": folder.secret("object-key"),
+        "log": folder.log,
+        "exports": folder.exports,
         "embedding_model": EMBEDDING_MODEL,
         "realm": layout.realm,
     }

@@ -312,7 +312,7 @@ def _settings(site: Site, origin: str, owner: str) -> Path:
         f'site_secret = "{folder}/site-secret"\nhistory_key = "{folder}/history-key"\n'
         f'reader = "{folder}/reader.sock"\n'
         f'objects = "{folder}/objects"\nobject_key = "{folder}/object-key"\n'
-        f'log_key = "{folder}/verifier-key"\n'
+        f'log_key = "{folder}/verifier-key"\nexports = "{folder}/exports"\n'
         f'[realm]\nissuer = "{site.realm.issuer}"\nbackchannel = "{site.realm.issuer}"\n'
     )
     return path

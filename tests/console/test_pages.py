@@ -46,6 +46,10 @@ def tour(stand: Stand) -> Tour:
         silent = values_of(clara.ask(ABSENT), "//*[@id='entete']/@data-url")[0]
         clara.post("/cles", nom="gmao")
         clara.send("/documents/notes", ("attente.txt", uuid.uuid4().bytes))
+    stand.indexed()
+    with person(stand, "auditor-tour", **PEOPLE["auditor"]) as auditor:
+        auditor.get("/journal/0/recu")  # a proof: all up to here is signed
+        export = auditor.post("/journal/export", forme="csv").headers["location"]
     document = "/documents/procedures/00000000-0000-0000-0000-000000000002"
     pages = {
         "connexion": ("nobody", "/"),
@@ -68,6 +72,8 @@ def tour(stand: Stand) -> Tour:
         "demande": ("auditor", f"/journal/{record}"),
         "tirage": ("auditor", f"/journal/tirage?n=3&graine={'0' * 32}"),
         "ancrages": ("auditor", "/ancrages"),
+        "exporter": ("auditor", "/journal/export"),
+        "export": ("auditor", export),
         "contenus scellés": ("auditor", "/contenus"),
         "contenu scellé": ("auditor", f"/contenus/{record}"),
         "éliminations": ("dpo", "/eliminations"),
@@ -79,7 +85,7 @@ NAMES = [
     "connexion", "question vide", "question", "sans réponse", "question refusée", "visite",
     "documents", "source", "supprimer", "clés", "mes enregistrements", "enregistrement", "reçu",
     "historique", "accès refusé", "modèles", "journal", "demande", "tirage",
-    "ancrages", "contenus scellés", "contenu scellé", "éliminations",
+    "ancrages", "exporter", "export", "contenus scellés", "contenu scellé", "éliminations",
 ]  # fmt: skip
 
 

@@ -24,6 +24,7 @@ WRITERS = {
     "app.py": {"gateway"},
     "console/pages/anchors.py": {"console"},
     "console/pages/documents.py": {"console"},
+    "console/pages/exports.py": {"console"},
     "console/pages/journal.py": {"console"},
     "console/pages/record.py": {"console"},
     "console/pages/sample.py": {"console"},
@@ -52,6 +53,7 @@ TRAIL = {  # of the domain of the log itself: processes beside the recorder
     "audit/export_commands.py": {"rack"},
     "audit/forward/forwarder.py": {"forwarder"},
     "audit/heartbeat_commands.py": {"heartbeat"},
+    "audit/exporting/writing.py": {"worker"},
     "audit/reading/reader.py": {"reader"},
     "audit/reading/serving.py": {"reader"},
 }

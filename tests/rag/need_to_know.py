@@ -54,6 +54,7 @@ COLLECTION_OF = {
 ELSEWHERE = {
     "public.application_key", "public.person", "public.revocation", "public.console_session",
     "public.content", "audit.event", "audit.slice", "audit.side", "audit.comparison",
+    "audit.export",
 }  # fmt: skip
 WITHOUT_POLICY = {"public.lex_param"}  # three constants
 

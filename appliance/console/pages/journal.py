@@ -43,6 +43,7 @@ async def journal(
         drawn=drawn,
         title=visit.language.text(JOURNAL.text if everything else OWN_JOURNAL.text),
         all=everything,
+        exports=Scope.EXPORT in visit.caller.scopes,
         choices=_choices(),
     )
 

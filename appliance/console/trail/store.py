@@ -45,9 +45,27 @@ _FOUND = """
     AND (%(outcome)s::text IS NULL OR outcome = %(outcome)s)
     AND (%(start)s::timestamptz IS NULL OR at >= %(start)s)
     AND (%(end)s::timestamptz IS NULL OR at < %(end)s)
-    AND (%(names)s::text[] IS NULL OR actor = ANY (%(names)s) OR request = ANY (%(names)s)
-         OR object = %(object)s)
     """
+_LATEST = f"""
+    SELECT idx, at, leaf_hash FROM audit.event WHERE {_FOUND} ORDER BY idx DESC LIMIT %(limit)s
+    """  # noqa: S608 - constants of this module
+# A name is a person's, a request's or an object's: each has its index, which gives the latest
+# at once. Any of them in one condition would read the whole copy when there is none.
+_NAMED = f"""
+    SELECT idx, at, leaf_hash FROM unnest(%(names)s::text[]) AS named (name)
+    CROSS JOIN LATERAL (SELECT idx, at, leaf_hash FROM audit.event
+                        WHERE actor = named.name AND {_FOUND}
+                        ORDER BY idx DESC LIMIT %(limit)s) AS of_actor
+    UNION
+    SELECT idx, at, leaf_hash FROM unnest(%(names)s::text[]) AS named (name)
+    CROSS JOIN LATERAL (SELECT idx, at, leaf_hash FROM audit.event
+                        WHERE request = named.name AND {_FOUND}
+                        ORDER BY idx DESC LIMIT %(limit)s) AS of_request
+    UNION
+    (SELECT idx, at, leaf_hash FROM audit.event WHERE object = %(object)s AND {_FOUND}
+     ORDER BY idx DESC LIMIT %(limit)s)
+    ORDER BY idx DESC LIMIT %(limit)s
+    """  # noqa: S608 - as above
 
 
 async def standing(conn: AsyncConnection) -> Standing:
@@ -81,13 +99,16 @@ async def find(
     """
     values = _values(terms, own, before) | {"limit": limit}
     async with conn.cursor(row_factory=class_row(Place)) as cur:
-        statement = f"""
-            SELECT idx, leaf_hash FROM audit.event WHERE {_FOUND}
-            ORDER BY idx DESC LIMIT %(limit)s
-            """  # noqa: S608 - constants of this module
+        source = _source(terms)
+        statement = f"SELECT idx, leaf_hash FROM ({source}) AS f ORDER BY idx DESC"  # noqa: S608
         # Planned for these values: what is not asked for falls away.
         await cur.execute(statement.encode(), values, prepare=False)
         return await cur.fetchall()
+
+
+def _source(terms: Terms) -> str:
+    """Return what gives the latest events that are looked for, `limit` of them."""
+    return _LATEST if terms.names is None else _NAMED
 
 
 async def count_between(
@@ -98,8 +119,7 @@ async def count_between(
     async with conn.cursor() as cur:
         statement = f"""
             SELECT width_bucket(at, %(edges)s::timestamptz[]) AS bar, count(*)::int
-            FROM (SELECT at FROM audit.event WHERE {_FOUND}
-                  ORDER BY idx DESC LIMIT %(limit)s) AS latest
+            FROM ({_source(terms)}) AS latest
             GROUP BY bar ORDER BY bar
             """  # noqa: S608 - constants of this module
         await cur.execute(statement.encode(), values, prepare=False)
@@ -135,6 +155,18 @@ async def bounds_of(
         )
         low, high = await cur.fetchone() or (None, None)
     return (low or 0, high or 0)
+
+
+async def range_of(conn: AsyncConnection, terms: Terms, end: int) -> tuple[int, int] | None:
+    """Return the first and the last event of a period, before an index; None: there is none."""
+    async with conn.cursor() as cur:
+        await cur.execute(
+            f"SELECT min(idx), max(idx) FROM audit.event WHERE {_FOUND}".encode(),  # noqa: S608
+            _values(terms, None, end),
+            prepare=False,
+        )
+        first, last = await cur.fetchone() or (None, None)
+    return None if first is None or last is None else (first, last)
 
 
 async def people_named(conn: AsyncConnection, name: str) -> list[str]:

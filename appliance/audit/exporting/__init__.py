@@ -1,0 +1,1 @@
+"""Exports that are asked for on a page: what waits, who writes it, when it goes."""
