@@ -4,7 +4,7 @@
 is appended is durable and answered. The chain is what people write instead: one transaction a
 request, under an advisory lock, with the hash of the row before. A restart is measured on a log
 of `CASEMATE_LEAVES` records (10 million unless told): its hashes, its journal and its snapshot
-are real, of the bundles below the edge there are none, since a recorder that starts reads none.
+are real; of the bundles there are the first and the last, which a recorder that starts reads.
 """
 
 import asyncio
@@ -194,6 +194,7 @@ def build(settings: RecorderSettings, count: int) -> None:
             head = Checkpoint(ORIGIN, signed, frontier.root())
             _edge(settings.directory, levels, signed, made.recent)
     made.close()
+    _write(settings.directory / Tile(0, 0).bundle, encode_bundle(made.first))
     note = sign(head.text(), signer).to_bytes()
     publisher.write_files(settings.directory, {"checkpoint": note, "snapshot": snapshot})
     publisher.write_files(settings.last_signed, {"last-signed": head.text().encode()})
@@ -215,9 +216,12 @@ class _Journal:
         self._file.write(journal.header(0))
         self._index = 0
         self.recent: list[bytes] = []
+        self.first: list[bytes] = []  # of the first bundle, which tells how old the log is
 
     def add(self, leaf: bytes) -> None:
         self.recent.append(leaf)
+        if self._index < WIDTH:
+            self.first.append(leaf)
         self._index += 1
         if self._index % 500 == 0:
             record = journal.encode(self.recent[-500:])

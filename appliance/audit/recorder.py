@@ -6,6 +6,7 @@ that it stops and publishes all; killed, it recovers at the next start.
 """
 
 import asyncio
+import contextlib
 import gc
 import logging
 import os
@@ -22,6 +23,7 @@ from appliance.audit.publisher import Publisher
 from appliance.audit.recovery import Recovered, recover
 from appliance.audit.volume import Volume
 from appliance.audit.writer import Writer
+from appliance.errors import ApplianceError
 from appliance.ledger.period import Calendar
 from appliance.settings import RecorderSettings
 
@@ -46,11 +48,17 @@ def run(settings: RecorderSettings) -> None:
         keys = keys_ever(settings.directory, signer.verifiers)
         known = known_elsewhere(folders_of(settings), keys)
         found = recover(locked, publisher, calendar, [one for one, _ in known])
-        if age_of(settings, now()).is_over:
-            log.warning("records are kept longer than they may be: casemate audit retention")
+        _warn_of_age(settings)
         gc.freeze()  # what was recovered stays
         gc.set_threshold(50_000, 20, 50)  # measured: pauses of collections, not of the disk
         uvloop.run(serve(locked, publisher, found, settings))
+
+
+def _warn_of_age(settings: RecorderSettings) -> None:
+    """Say when records are kept past the ceiling; what cannot be read keeps nobody away."""
+    with contextlib.suppress(OSError, ApplianceError):
+        if age_of(settings, now()).is_over:
+            log.warning("records are kept longer than they may be: casemate audit retention")
 
 
 async def serve(

@@ -169,6 +169,12 @@ def test_what_is_kept_beyond_the_ceiling_is_told(settings: RecorderSettings) -> 
     assert (age.first, age.is_over) == (512, False)
 
 
+def test_a_log_whose_age_cannot_be_read_is_served(settings: RecorderSettings) -> None:
+    (settings.directory / "tile/entries/000").unlink()
+    with running(settings):
+        pass
+
+
 @pytest.mark.parametrize(("months", "said"), [(60, 0), (7, 1)])
 def test_the_recorder_warns_of_it_at_its_start(
     settings: RecorderSettings, monkeypatch: pytest.MonkeyPatch,
