@@ -21,10 +21,14 @@ from dataclasses import dataclass, field
 import aiohttp
 import pytest
 from aiohttp import web
+from psycopg import AsyncConnection
 
 from appliance.audit.client import RecorderClient
+from appliance.audit.index.reconcile import reconcile
+from appliance.settings import load as load_settings
 from appliance.site.store import progress
 from appliance.site.visitor import VisitError, Visitor
+from appliance.trail_settings import IndexerSettings
 from tests.stack import results
 from tests.stack.running import Json, Running, children, running
 
@@ -32,7 +36,9 @@ pytestmark = [pytest.mark.stack, pytest.mark.timeout(3600)]
 
 KILLS = int(os.environ.get("CASEMATE_KILLS", "12"))
 SEED = int(os.environ.get("CASEMATE_SEED", "0")) or random.SystemRandom().getrandbits(32)
-PARTS = ["gateway-0", "recorder", "gateway-1", "console", "worker", "parser", "postgres"]
+PARTS = [
+    "gateway-0", "recorder", "gateway-1", "console", "worker", "parser", "postgres", "indexer",
+]  # fmt: skip
 RECOVERY = 30  # seconds, without a hand
 TOLD = 8  # seconds in which a request without a record is refused: 2 when nothing is slow
 CLIENTS = 6
@@ -278,6 +284,7 @@ def test_nothing_acknowledged_is_lost_when_parts_die_under_load(stack: Running) 
         try:
             check(load, found)
             await all_read(stack)
+            await all_copied(stack)
             verdict = "kept"
         finally:
             report(load, killed, found, verdict)
@@ -339,5 +346,19 @@ async def all_read(stack: Running) -> None:
     database = str(words["database"])
     deadline = time.monotonic() + 60
     while (found := await asyncio.to_thread(progress, database)).waiting:
+        assert time.monotonic() < deadline, found
+        await asyncio.sleep(0.5)
+
+
+async def all_copied(stack: Running) -> None:
+    """Wait until the copy of the log holds each leaf, as the files of the log have it."""
+    settings = load_settings(stack.folder.toml("indexer"), IndexerSettings)
+    deadline = time.monotonic() + 60
+    while True:
+        async with await AsyncConnection.connect(settings.database) as conn:
+            found = await reconcile(conn, stack.folder.log)
+        assert found.difference is None
+        if not found.behind:
+            return
         assert time.monotonic() < deadline, found
         await asyncio.sleep(0.5)
