@@ -8,6 +8,7 @@ product; verified by the printed program alone, by the python3 of the system.
 import resource
 import shutil
 import subprocess
+import sys
 import tempfile
 import time
 from collections.abc import Iterator
@@ -51,21 +52,23 @@ def measure(records: int = RECORDS) -> list[dict[str, Any]]:
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         log = _log(folder, records)
-        begun = time.monotonic()
+        begun, spent = time.monotonic(), time.process_time()
         order = Order(0, records - 1, label="Usage interne", formats=ALL, made=START)
         done = export(log, folder / "out", order)
-        exported = time.monotonic() - begun
-        own = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024
+        exported, spent = time.monotonic() - begun, time.process_time() - spent
+        own = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
         (folder / "verify.py").write_text(verifier(), "utf-8")
         (folder / "keys").write_text(keys_text(SIGNER.verifiers))
-        verified, memory = _verify(folder, done.folder)
+        verified, used = _verify(folder, done.folder)
         size = sum(p.stat().st_size for p in done.folder.rglob("*") if p.is_file())
     return [
         _row(f"export of {records:,} records", exported, "s", GOAL),
         _row("its verification by python3 alone", verified, "s", GOAL),
         _row("size of the export", size / 1e9, "GB"),
         _row("memory of the export, with the log in the making", own, "MiB"),
-        _row("memory of the verification, per process", memory, "MiB"),
+        _row("memory of the verification, per process", used.ru_maxrss / 1024, "MiB"),
+        _row("CPU of the export", spent, "s"),
+        _row("CPU of the verification, on two cores", used.ru_utime + used.ru_stime, "s"),
     ]
 
 
@@ -76,7 +79,7 @@ def _row(name: str, value: float, unit: str, goal: float | None = None) -> dict[
     }  # fmt: skip
 
 
-def _verify(folder: Path, export: Path) -> tuple[float, int]:
+def _verify(folder: Path, export: Path) -> tuple[float, resource.struct_rusage]:
     python = shutil.which("python3", path="/usr/bin:/bin") or "python3"
     argv = [python, "-I", "verify.py", str(export), "--key", "keys", "--jobs", "2", "--json"]
     begun = time.monotonic()
@@ -84,7 +87,7 @@ def _verify(folder: Path, export: Path) -> tuple[float, int]:
     seconds = time.monotonic() - begun
     if done.returncode not in {3, 4}:
         raise RuntimeError(done.stdout.decode() + done.stderr.decode())
-    return seconds, resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss // 1024
+    return seconds, resource.getrusage(resource.RUSAGE_CHILDREN)
 
 
 def _log(folder: Path, records: int) -> Path:
@@ -150,10 +153,6 @@ def _fact(number: int) -> Event:
 
 
 if __name__ == "__main__":
-    for row in measure():
-        kept = (
-            ""
-            if not row["goal"]
-            else f"  (goal {row['goal']}: {'ok' if row['ok'] else 'MISSED'})"
-        )
-        print(f"{row['name']:55} {row['value']:>10} {row['unit']}{kept}")
+    for row in measure(int(sys.argv[1]) if len(sys.argv) > 1 else RECORDS):
+        kept = "" if row["ok"] else "  MISSED"
+        print(f"{row['name']:55} {row['value']:>10} {row['unit']:4} {row['goal']}{kept}")

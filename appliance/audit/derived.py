@@ -74,8 +74,11 @@ def csv_line(leaf: Leaf, digest: bytes) -> bytes:
         details["data"] = rest
     cells = [f'"{leaf.index}";"{moment(leaf.at)}";"{event["type"]}"']
     for name in _FIELDS:
-        value = own.get(name)
-        cells.append('""' if value is None or value == "" else cell(str(value)))
+        value = own.get(name, "")
+        if type(value) is int and value >= 0:  # the common case, and no formula
+            cells.append(f'"{value}"')
+        else:
+            cells.append('""' if value is None or value == "" else cell(str(value)))
     # JSON escapes control characters but three, and begins with a brace.
     text = _CONTROL.sub(" ", encode(details).decode()) if details else ""
     quoted = text.replace('"', '""')
