@@ -16,6 +16,7 @@ from appliance.audit.epoch import Succession, epoch_of, origin_of
 from appliance.audit.key import Verifier
 from appliance.audit.lineage import former
 from appliance.audit.note import Note
+from appliance.audit.pruned import minimum
 from appliance.audit.tile import tile_at
 from appliance.audit.verify import Report, Trust, verify
 from appliance.errors import FormatError, VerificationError
@@ -48,7 +49,7 @@ def ancestors(
     """
     epoch, origin, folder = epoch_of(head.origin), head.origin, directory
     found: list[Ancestor] = []
-    while epoch > 1:
+    while epoch > 1 and not minimum(folder):  # else its first record went at its term
         told = _told(folder, head, epoch)
         first = origin.removesuffix(f"/e{epoch}")
         epoch, origin = epoch - 1, origin_of(first, epoch - 1)

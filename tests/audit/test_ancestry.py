@@ -83,6 +83,15 @@ def test_a_log_of_the_first_epoch_follows_nothing(tmp_path: Path) -> None:
     assert ancestors(settings.directory, Checkpoint(ORIGIN, 1, bytes(32)), [KEYS], ZONE) == []
 
 
+def test_a_log_whose_first_record_was_pruned_is_followed_no_further(
+    settings: RecorderSettings,
+) -> None:
+    report = verify(settings.directory, Trust(current(settings)))
+    (settings.directory / "pruned").mkdir()
+    (settings.directory / "pruned" / "256.state").touch()
+    assert ancestors(settings.directory, report.head, [KEYS], ZONE) == []
+
+
 def writable(folder: Path) -> Path:
     for path in [folder, *folder.rglob("*")]:
         path.chmod(0o700)
