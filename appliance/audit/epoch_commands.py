@@ -41,11 +41,13 @@ BEGUN = {
     FR: "Nouvelle époque ouverte, approuvée par {by} : {origin}\n"
     "Clés à porter au procès-verbal et à la règle de confiance des auditeurs :\n{keys}\n"
     "  Perdus dans l’ancien journal : {lost}\n"
-    "Relancez l’enregistreur ; l’ancien journal reste lisible : {former}",
+    "Relancez l’enregistreur, puis « casemate audit index rebuild » ; l’ancien journal reste "
+    "lisible : {former}",
     EN: "New epoch begun, approved by {by}: {origin}\n"
     "Keys for the report and for the policy of auditors:\n{keys}\n"
     "  Lost in the former log: {lost}\n"
-    "Start the recorder again; the former log can still be read: {former}",
+    "Start the recorder again, then `casemate audit index rebuild`; the former log can still "
+    "be read: {former}",
 }
 NOTHING = {FR: "rien", EN: "nothing"}
 RANGE = {FR: "événements {first} à {last}", EN: "events {first} to {last}"}
