@@ -50,6 +50,7 @@ WRITERS = {
 TRAIL = {  # of the domain of the log itself: processes beside the recorder
     "audit/anchoring/answer.py": {"feeder", "rack"},
     "audit/anchoring/feeder.py": {"feeder"},
+    "audit/anchoring/paper_commands.py": {"rack"},
     "audit/export_commands.py": {"rack"},
     "audit/forward/forwarder.py": {"forwarder"},
     "audit/heartbeat_commands.py": {"heartbeat"},

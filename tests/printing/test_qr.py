@@ -7,7 +7,16 @@ import pytest
 import zxingcpp
 
 from appliance.errors import FormatError
-from appliance.printing.qr import QUIET, code, path
+from appliance.printing.qr import (
+    QUIET,
+    _bits,
+    _codewords,
+    _Drawing,
+    _interleaved,
+    _version,
+    code,
+    path,
+)
 
 SCALE = 3  # pixels of a module
 
@@ -33,6 +42,14 @@ def test_bytes_of_any_length_are_read_back_by_another_reader(length: int) -> Non
     chance = random.Random(length)  # noqa: S311 - a text
     data = bytes(chance.choices(range(32, 127), k=length))
     assert read(picture(code(data))) == [data]
+
+
+@pytest.mark.parametrize("mask", range(8))
+def test_each_mask_is_one_that_readers_know(mask: int) -> None:
+    data = b"casemate.site.internal/log\n1284310\n"
+    drawn = _Drawing(_version(len(data)))
+    drawn.fill(_bits(_interleaved(_codewords(data, 3), 3)))
+    assert read(picture(drawn.masked(mask))) == [data]
 
 
 def test_letters_that_are_not_ascii_are_read_back_to_the_byte() -> None:

@@ -48,7 +48,6 @@ class Delivery:
         self.cursor = self._load()
         self.position = self.cursor.received  # the next leaf to send
         self._sent = self.cursor.claimed  # from here on, no line was ever sent
-        self._begun = 0  # first leaf on this connection
         self._waiting_since: float | None = None  # a clock: first leaf that is not settled
         self._unanswered = 0
         self.checkpoint: tuple[int, bytes] = (0, b"")  # last on this connection: size, note
@@ -61,7 +60,7 @@ class Delivery:
         """
         self.drop()
         self._link = Link(self._place)
-        self.position = self._begun = self.cursor.received
+        self.position = self.cursor.received
         self.checkpoint, self._waiting_since = (0, b""), None
 
     def drop(self) -> None:
@@ -101,8 +100,8 @@ class Delivery:
         self.position, self._sent = end, max(self._sent, end)
         if self._waiting_since is None:
             self._waiting_since = now
-        if end - WINDOW > max(self._begun, self.cursor.received):
-            self.keep(self.cursor.receive(end - WINDOW))
+        # What is not received was all sent on this connection.
+        self.keep(self.cursor.receive(end - WINDOW))
 
     def tell(self, note: bytes, at: int) -> None:
         """Send a checkpoint that covers nothing beyond `position`.
@@ -138,7 +137,6 @@ class Delivery:
         self._link = Link(self._place)
         self._unanswered, self._waiting_since = 0, None
         self.keep(self.cursor.receive(self.position))
-        self._begun = self.position
 
     def keep(self, cursor: Cursor) -> None:
         """Make a cursor durable, and go on with it.
@@ -158,7 +156,7 @@ class Delivery:
         """Go on with the marks of another place in the log, or of another log."""
         self.keep(cursor)
         self._voice = voice
-        self.position = self._begun = cursor.received
+        self.position = cursor.received
         self._sent = cursor.claimed
 
     def _connection(self) -> Link:

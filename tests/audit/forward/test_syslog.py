@@ -89,6 +89,16 @@ def test_a_leaf_longer_than_a_line_comes_in_parts_that_are_text_and_join_to_its_
     assert all(part.body.decode() for part in parts)
 
 
+def test_no_part_ends_inside_a_letter() -> None:
+    for shift in range(6):
+        data: dict[str, str | int] = {f"v{n:02}": "€" * 60 for n in range(18)}
+        stored = logs.leaf(1, change("x" * shift, "e" * 64, data | {"w": "€" * 130}))
+        lines = leaf_lines(VOICE, stored)
+        assert len(lines) == 2
+        assert [Line(line).body.decode() for line in lines]
+        assert b"".join(Line(line).body for line in lines) == stored
+
+
 def test_no_leaf_of_any_length_makes_a_line_that_is_too_long() -> None:
     for size in range(2_800, 3_700, 13):
         data = {f"v{n:02}": "x" * 200 for n in range(size // 210)} | {"w": "y" * (size % 200)}
