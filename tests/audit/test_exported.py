@@ -343,6 +343,8 @@ def test_attack_back_dating_contradicts_the_witness(
     export = remade(tmp_path, leaves, [*ANCHORS, COUNT])
     code, facts = judged(export, tmp_path / "POLICY")
     assert (code, facts["fault"], facts["index"]) == (1, "E_TIME_BRACKET", 920)
+    wide = judged(export, tmp_path / "POLICY", "--skew", "4000")
+    assert (wide[0], wide[1]["remarks"][0]["remark"]) == (4, "W_CLOCK_STEP")  # never unseen
 
 
 def test_a_clock_that_was_set_back_and_says_so_is_remarked(
