@@ -63,7 +63,7 @@ from appliance.audit.verdict import (
 from appliance.audit.verify import EXIT_TAMPERED, Trust
 from appliance.audit.verify import verify as verify_log
 from appliance.audit.witness.commands import app as witness
-from appliance.errors import FormatError, VerificationError
+from appliance.errors import CODES, FormatError, VerificationError
 from appliance.settings import RecorderSettings, SettingsError, load, read_secret
 
 __all__ = ["app", "witness"]
@@ -99,6 +99,11 @@ CREATED = {
     FR: "Journal créé : {directory}\nClés à porter au procès-verbal :\n{key}",
     EN: "Log created: {directory}\nKeys for the installation report:\n{key}",
 }
+MUST_NOT_GO_ON = (
+    "{code} The log is behind its last signature, or differs: restored, or changed.\n"
+    "Write nothing into it; tell the security officer, then begin a new epoch, two people: "
+    "casemate audit new-epoch propose."
+)
 FALSIFIED = {
     FR: "Copie falsifiée : {copy}\n  Événement {record} ({kind})\n  avant  …{old}…\n"
     "  après  …{new}…",
@@ -159,7 +164,13 @@ def init(settings: SettingsFile, *, as_json: AsJson = False, language: Lang = FR
 def run_recorder(settings: SettingsFile) -> None:
     """Run the recorder in the foreground, until it is told to end or a write fails."""
     logs.to_standard_error()
-    recorder.run(load(settings, RecorderSettings))
+    try:
+        recorder.run(load(settings, RecorderSettings))
+    except publisher.RollbackError as exc:  # nobody is there who could look the code up
+        told = CODES[exc.code]
+        typer.echo(f"{exc.code} {told.title}\n{told.meaning}\n{told.remedy}", err=True)
+        typer.echo(MUST_NOT_GO_ON.format(code=exc.code), err=True)
+        raise
 
 
 @app.command()

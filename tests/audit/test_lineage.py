@@ -1,4 +1,6 @@
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -17,7 +19,7 @@ from appliance.audit.publisher import CHECKPOINT, RollbackError
 from appliance.audit.segments import VolumeError
 from appliance.settings import RecorderSettings
 from tests.audit.parts import opened
-from tests.recording import SEED, intent, refused_start, running
+from tests.recording import SEED, intent, refused_start, running, settings_file
 
 OTHER = Signer("audit.example/demo", bytes(32))
 
@@ -75,6 +77,23 @@ def test_a_restored_machine_is_refused_by_what_comes_back_from_elsewhere(
     (folder / "3.note").write_bytes(ahead)
     said = refused_start(recorder_settings)
     assert "the journal has 2 records, 3 are known elsewhere" in said
+
+
+def test_a_refusal_to_start_says_why_and_what_to_do_in_both_languages(
+    recorder_settings: RecorderSettings, tmp_path: Path
+) -> None:
+    ahead = restored(recorder_settings, tmp_path)
+    folder = folders_of(recorder_settings)[1]
+    folder.mkdir()
+    (folder / "3.note").write_bytes(ahead)
+    words = [sys.executable, "-m", "appliance.cli", "audit", "recorder", "--settings"]
+    words.append(str(settings_file(recorder_settings)))
+    done = subprocess.run(words, capture_output=True, text=True, check=False, timeout=60)
+    assert done.returncode == 1  # the unit is not started again: it waits for people
+    assert "CM-JRN-03 Journal en retard sur sa dernière signature" in done.stderr
+    assert "CM-JRN-03 The log is behind its last signature" in done.stderr
+    assert done.stderr.count("casemate audit new-epoch propose") == 2
+    assert "the journal has 2 records, 3 are known elsewhere" in done.stderr
 
 
 def test_a_log_that_went_on_otherwise_is_refused_by_an_anchor_below_its_head(
