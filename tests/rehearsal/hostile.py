@@ -168,7 +168,8 @@ def work(box: Machine) -> dict[str, Any]:
             "/run/systemd/private",
         ],
         "roles": [
-            "casemate_console", "casemate_worker", "casemate_opener", "casemate_owner",
+            "casemate_console", "casemate_worker", "casemate_opener", "casemate_indexer",
+            "casemate_owner",
             "postgres", "keycloak",
         ],
         "clients": [

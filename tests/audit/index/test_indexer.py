@@ -265,6 +265,22 @@ def test_a_copy_longer_than_the_log_takes_nothing(
         asyncio.run(work())
 
 
+def test_two_indexers_at_once_take_each_leaf_once(
+    recorder_settings: RecorderSettings, indexer_database: str
+) -> None:
+    async def work() -> list[int]:
+        async with (
+            opened(indexer_database, recorder_settings.socket) as one,
+            opened(indexer_database, recorder_settings.socket) as other,
+        ):
+            return await asyncio.gather(one.take(), other.take())
+
+    with running(recorder_settings):
+        size = fill(recorder_settings, 40)
+        assert sorted(asyncio.run(work())) == [0, size]
+    assert rows(indexer_database) == list(range(size))
+
+
 class Played:
     """A recorder that gives what it is told to give."""
 
