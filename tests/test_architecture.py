@@ -30,7 +30,8 @@ MAY_IMPORT = {
 }
 ABOVE_DOMAINS = {"app.py", "cli.py"}  # they wire everything
 BELOW_DOMAINS = {
-    "errors.py", "front_settings.py", "logs.py", "parts.py", "settings.py", "trail_errors.py", "trail_settings.py",
+    "errors.py", "front_settings.py", "logs.py", "parts.py", "settings.py", "trail_errors.py",
+    "trail_settings.py",
 }  # fmt: skip
 
 # I/O is the exception: by the name that says so, or listed here for what it does.
@@ -39,6 +40,7 @@ IMPURE = {
     "audit/contents.py",
     "audit/envelope.py",
     "audit/export.py",
+    "audit/lining.py",
     "audit/training.py",
     "audit/export_commands.py",
     "bundle/reading.py",

@@ -73,6 +73,15 @@ class Tally:
         self.earliest = leaf.at if self.earliest is None else min(self.earliest, leaf.at)
         self.latest = leaf.at if self.latest is None else max(self.latest, leaf.at)
 
+    def merge(self, other: "Tally") -> None:
+        """Take what was counted elsewhere."""
+        for kind, count in other.types.items():
+            self.types[kind] = self.types.get(kind, 0) + count
+        times = [at for at in (self.earliest, other.earliest) if at is not None]
+        self.earliest = min(times, default=None)
+        times = [at for at in (self.latest, other.latest) if at is not None]
+        self.latest = max(times, default=None)
+
     def described(self) -> dict[str, Any]:
         """Return it as JSON."""
         return {"types": self.types, "earliest": self.earliest, "latest": self.latest}

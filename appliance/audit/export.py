@@ -11,10 +11,10 @@
       LISEZMOI.txt README.txt verify.py SHA256SUMS
 
 The log is only read, also while its recorder runs; its published files are enough. Memory is
-bounded by a bundle. The folder is written under another name, `….part`: when that is found, the
-export goes on where it stopped, under the head that it began with. What is read is compared
-with the hash tiles on the way, so that a damaged log is not handed out as it is. For one
-recipient the folder leaves encrypted, see `envelope.py`.
+bounded by some rows of bundles. The folder is written under another name, `….part`: when that
+is found, the export goes on where it stopped, under the head that it began with. What is read
+is compared with the hash tiles on the way, so that a damaged log is not handed out as it is.
+For one recipient the folder leaves encrypted, see `envelope.py`.
 """
 
 import base64
@@ -28,20 +28,19 @@ from pathlib import Path
 from typing import IO, Any
 
 from appliance.audit import contents, envelope, papers
-from appliance.audit.archive import Archive, Fault, TamperedError
+from appliance.audit.archive import Archive
 from appliance.audit.checkpoint import Checkpoint
 from appliance.audit.contents import DERIVED, RESUME, Form, Order, Tally
-from appliance.audit.derived import CSV_HEADER, csv_line, json_line
-from appliance.audit.event import Leaf
+from appliance.audit.derived import CSV_HEADER
 from appliance.audit.key import parse_keys
 from appliance.audit.keyring import Keyring
 from appliance.audit.lineage import ANCHORS, KEYRING, read_keyring
+from appliance.audit.lining import Task, lined
 from appliance.audit.note import Note
-from appliance.audit.ocsf import line as ocsf_line
 from appliance.audit.papers import Paper
 from appliance.audit.publisher import CHECKPOINT
-from appliance.audit.tile import WIDTH, Tile, encode_bundle, tile_at, tiles_of
-from appliance.audit.tree import HASH_BYTES, leaf_hash
+from appliance.audit.tile import WIDTH, tiles_of
+from appliance.audit.tree import HASH_BYTES
 from appliance.audit.volume import VERIFIER_KEY
 from appliance.errors import ApplianceError, FormatError
 from appliance.printing.typeset import Template, typeset
@@ -50,7 +49,9 @@ Progress = Callable[[int, int], None]  # records done, records in all
 
 PART, REPORT = ".part", "rapport.pdf"
 KEPT = "checkpoints"  # of the log, and of the export
-SAVED = 64  # bundles between two points from which an export can go on
+ROW = 16  # bundles that are made into lines together
+SAVED = 4 * ROW  # between two points from which an export can go on
+MANY = 50_000  # records from which on processes of their own make the lines
 ANCHORS_MAX = 64
 
 
@@ -112,7 +113,7 @@ def export(log: Path, out: Path, order: Order, progress: Progress | None = None)
                 else ""
             )
         )
-    _Export(archive, work, order, begun).run(progress or _silent)
+    _Export(log, work, order, begun).run(progress or _silent)
     sizes = _write_notes(work, head, begun.note, notes)
     for size, kept in _of(origin, _notes(log / KEPT)).items():  # where keys were changed
         _write(work / KEPT / f"{size}.note", kept)
@@ -215,9 +216,9 @@ class _Begun:
 class _Export:
     """The files of the tree, and the lines that are made from the records."""
 
-    def __init__(self, archive: Archive, work: Path, order: Order, begun: _Begun) -> None:
-        self._archive, self._work, self._order, self._begun = archive, work, order, begun
-        self._head = begun.head
+    def __init__(self, log: Path, work: Path, order: Order, begun: _Begun) -> None:
+        self._log, self._work, self._order, self._begun = log, work, order, begun
+        self._archive, self._head = Archive(log), begun.head
 
     def run(self, progress: Progress) -> None:
         """Write all tiles, and the bundles of the range with their lines."""
@@ -247,41 +248,22 @@ class _Export:
     def _bundles(self, files: dict[Form, IO[bytes]], progress: Progress) -> None:
         order, begun = self._order, self._begun
         count, end = order.last - order.first + 1, order.last // WIDTH + 1
-        for bundle in range(begun.bundle, end):
-            leaves = self._bundle(tile_at(0, bundle, self._head.size))
-            start = bundle * WIDTH
-            for index in range(max(start, order.first), min(start + WIDTH, order.last + 1)):
-                self._record(leaves[index - start], files)
-            begun.bundle = bundle + 1
-            if (bundle + 1) % SAVED == 0 or begun.bundle == end:
+        tasks = [self._task(row) for row in _rows(begun.bundle, end)]
+        for task, made in zip(tasks, lined(tasks, apart=count >= MANY), strict=True):
+            for form, lines in made.lines.items():
+                files[form].write(lines)
+            begun.tally.merge(made.tally)
+            begun.bundle = task.bundles.stop
+            if begun.bundle % SAVED == 0 or begun.bundle == end:
                 self._save(files)
             progress(min(begun.bundle * WIDTH, order.last + 1) - order.first, count)
 
-    def _bundle(self, tile: Tile) -> list[bytes]:
-        """Copy a bundle; return its records, each the one of the hash tile."""
-        hashes = self._archive.hashes(tile)
-        leaves: list[bytes] = []
-        for record in self._archive.entries(tile):
-            at = len(leaves) * HASH_BYTES
-            if leaf_hash(record.leaf) != hashes[at : at + HASH_BYTES]:
-                raise TamperedError(
-                    Fault.LEAF, "this is not the record that was signed",
-                    file=record.file, record=record.index, offset=record.offset,
-                )  # fmt: skip
-            leaves.append(record.leaf)
-        _write(self._work / tile.bundle, encode_bundle(leaves))
-        return leaves
-
-    def _record(self, stored: bytes, files: dict[Form, IO[bytes]]) -> None:
-        leaf = Leaf.parse(stored)
-        digest = base64.b64encode(leaf_hash(stored))
-        self._begun.tally.add(leaf)
-        if Form.JSONL in files:
-            files[Form.JSONL].write(json_line(stored, digest))
-        if Form.CSV in files:
-            files[Form.CSV].write(csv_line(leaf, digest))
-        if Form.OCSF in files:
-            files[Form.OCSF].write(ocsf_line(leaf, self._head.origin, digest.decode()))
+    def _task(self, bundles: range) -> Task:
+        order, head = self._order, self._head
+        return Task(
+            self._log, self._work, (head.origin, head.size), (order.first, order.last),
+            frozenset(self._forms()), bundles,
+        )  # fmt: skip
 
     def _save(self, files: dict[Form, IO[bytes]]) -> None:
         for form, file in files.items():
@@ -289,6 +271,14 @@ class _Export:
             os.fsync(file.fileno())
             self._begun.sizes[DERIVED[form]] = file.tell()
         self._begun.save()
+
+
+def _rows(start: int, end: int) -> Iterator[range]:
+    """Yield the bundles in rows; a point from which an export can go on ends a row."""
+    while start < end:
+        stop = min(end, start + ROW - start % ROW)
+        yield range(start, stop)
+        start = stop
 
 
 def _of(origin: str, notes: dict[int, bytes]) -> dict[int, bytes]:

@@ -122,6 +122,7 @@ def test_an_export_that_was_cut_goes_on_where_it_stopped(
     log: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, records: int
 ) -> None:
     monkeypatch.setattr(exporting, "SAVED", 2)
+    monkeypatch.setattr(exporting, "ROW", 1)
     whole = export(log, tmp_path / "whole", text_order(10))
     with pytest.raises(Cut):
         export(log, tmp_path / "out", text_order(10), cut_after(records - 10))
