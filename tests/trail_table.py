@@ -48,7 +48,8 @@ CONSOLE: dict[str, Says] = {
     "GET /": PAGE,
     "GET /connexion": Nothing("sends the browser to Keycloak, whose own events are followed"),
     "GET /connexion/retour": by(
-        "identity/test_routes.py::test_a_login_lands_where_it_began_and_is_recorded",
+        "stack/test_browser.py"
+        "::test_an_auditor_signs_in_with_a_one_time_code_and_reads_the_log",
         "auth.login",
     ),
     "POST /deconnexion": by(
@@ -106,17 +107,15 @@ CONSOLE: dict[str, Says] = {
         "key.issue",
     ),
     "POST /cles/{key}/revoquer": by(
-        "identity/test_routes.py::test_each_caller_lists_and_revokes_own_keys_only",
-        "key.revoke",
+        "console/pages/test_keys.py::test_a_key_is_revoked_for_good", "key.revoke"
     ),
     "GET /api/keys": PAGE,
     "POST /api/keys": by(
-        "identity/test_routes.py"
-        "::test_an_issued_key_is_shown_once_recorded_and_manages_nothing",
+        "console/pages/test_keys.py::test_a_program_issues_and_revokes_and_both_are_on_record",
         "key.issue",
     ),
     "POST /api/keys/{key_id}/revoke": by(
-        "identity/test_routes.py::test_each_caller_lists_and_revokes_own_keys_only",
+        "console/pages/test_keys.py::test_a_program_issues_and_revokes_and_both_are_on_record",
         "key.revoke",
     ),
     "GET /modeles": PAGE,

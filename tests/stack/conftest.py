@@ -23,6 +23,7 @@ from appliance.site.demo import SAMPLE
 from appliance.site.folder import Folder
 from appliance.site.programs import CASEMATE
 from tests.stack import results
+from tests.trail import LOGS
 
 START = 300  # seconds until ready, Keycloak's build included
 VECTORS = 600  # seconds until the embedder answers
@@ -141,6 +142,7 @@ def stack() -> Iterator[RunningStack]:
             [CASEMATE, "demo", "run", *wish], stdout=file, stderr=file, start_new_session=True
         )
     running = RunningStack(Folder((root / "d").resolve()))
+    LOGS.add(running.folder.log)
     try:
         _await_ready(running, process, output)
         yield running

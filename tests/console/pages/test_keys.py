@@ -2,6 +2,7 @@
 
 import re
 import uuid
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from tests.console.stand import Person, Stand, found_in, person, text_of, values_of
@@ -37,6 +38,20 @@ def test_a_key_is_revoked_for_good(stand: Stand, clara: Person) -> None:
     page = clara.get("/cles")
     assert "révoquée" in text_of(page, row)
     assert found_in(page, f"{row}//form") == []
+
+
+def test_a_program_issues_and_revokes_and_both_are_on_record(
+    stand: Stand, clara: Person
+) -> None:
+    end = (datetime.now(UTC) + timedelta(days=1)).isoformat()
+    wish = {"name": f"api-{uuid.uuid4().hex[:6]}", "scopes": ["chat"], "expires_at": end}
+    token = {"x-csrf-token": clara.session.csrf}
+    made = clara.http.post("/api/keys", json=wish, headers=token)
+    assert made.status_code == 201
+    assert b"casemate.key.issue.v1" in stand.leaves()[-1]
+    gone = clara.http.post(f"/api/keys/{made.json()['key']['id']}/revoke", headers=token)
+    assert gone.status_code == 200
+    assert b"casemate.key.revoke.v1" in stand.leaves()[-1]
 
 
 def test_a_key_of_somebody_else_is_neither_listed_nor_revoked(
