@@ -96,8 +96,9 @@ class Delivery:
             for index, stored in enumerate(leaves, start)
             for line in leaf_lines(self._voice, stored, again=index < self._sent)
         ]
+        self._sent = max(self._sent, end)  # a part of it arrives, also when this fails
         self._connection().send(b"".join(lines))
-        self.position, self._sent = end, max(self._sent, end)
+        self.position = end
         if self._waiting_since is None:
             self._waiting_since = now
         # What is not received was all sent on this connection.

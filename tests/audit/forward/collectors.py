@@ -141,6 +141,11 @@ class Collector:
         """Whether nobody can connect."""
         return self._listener is None
 
+    @property
+    def idle(self) -> bool:
+        """Whether no connection is served."""
+        return not self._alive
+
     def _accept(self, listener: socket.socket) -> None:
         while True:
             try:

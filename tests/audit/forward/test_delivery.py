@@ -93,11 +93,18 @@ def test_a_collector_that_dies_inside_a_line_gets_all_again_in_order_and_marked(
     delivery.open()
     send(delivery, 500)
     delivery.settle()
-    stage.collector.on_bytes = lambda read: read > 400_000  # wherever that is
+
+    def die(read: int) -> bool:  # inside a line, and what it had read last is not kept
+        if read > 400_000:
+            del stage.collector.lines[-37:]
+        return read > 400_000
+
+    stage.collector.on_bytes = die
     with pytest.raises(OSError):  # noqa: PT011 - by reset or by pipe
         send_slowly(delivery)
+    stage.collector.until(lambda: stage.collector.idle)
     sent, had = delivery.position, len(stage.collector.leaves())
-    assert 500 < had < sent
+    assert 500 < had < sent + 256
     stage.collector.on_bytes = lambda _: False
     delivery.drop()
     delivery.open()
@@ -108,6 +115,30 @@ def test_a_collector_that_dies_inside_a_line_gets_all_again_in_order_and_marked(
     assert stage.collector.kept() == dict(enumerate(LEAVES))
     marked = [int(v["idx"]) for line in stage.collector.lines if "again" in (v := line.values)]
     assert set(range(500, had)) <= set(marked) <= set(range(500, sent + 256))
+    delivery.drop()
+
+
+def test_what_went_in_a_call_that_failed_is_marked_when_it_goes_again(stage: Stage) -> None:
+    delivery = stage.delivery()
+    delivery.open()
+    link = delivery._connection()
+    true_send = link.send
+
+    def half(data: bytes) -> None:
+        true_send(data[: len(data) // 2])
+        raise BrokenPipeError
+
+    link.send = half  # type: ignore[method-assign]
+    with pytest.raises(BrokenPipeError):
+        send(delivery, 100)
+    stage.collector.until(lambda: len(stage.collector.leaves()) > 20)
+    delivery.drop()
+    delivery.open()
+    send(delivery, 300)
+    delivery.settle()
+    values = [line.values for line in stage.collector.lines]
+    fresh = [int(v["idx"]) for v in values if "again" not in v]
+    assert len(fresh) == len(set(fresh))
     delivery.drop()
 
 
