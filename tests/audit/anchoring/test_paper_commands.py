@@ -133,3 +133,15 @@ def test_a_sheet_of_another_history_is_not_recorded(tmp_path: Path) -> None:
         kinds = [getattr(leaf.event, "kind", None) for leaf in leaves_of(settings)]
         assert Kind.AUDIT_ANCHOR not in kinds
     assert not (settings.directory / "anchors").exists()
+
+
+def test_an_export_too_is_held_to_a_sheet_that_was_typed(tmp_path: Path) -> None:
+    stored = logs.leaves(logs.exchanges(20))
+    made = exports.exported(tmp_path, stored, [41])
+    typed = tmp_path / "typed.txt"
+    typed.write_bytes(exports.head_of(stored, 30).to_bytes().replace(b"\n", b" \r\n") + b"\n")
+    trust = ("--policy", tmp_path / "POLICY", "--since", typed)
+    run("verify", made.folder, *trust)
+    other = exports.head_of([*stored[:29], stored[3]], 30)
+    typed.write_bytes(other.to_bytes())
+    run("verify", made.folder, *trust, exit_code=1)
