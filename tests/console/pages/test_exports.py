@@ -64,6 +64,8 @@ def test_an_auditor_asks_waits_and_takes_and_all_of_it_is_on_record(
     ready = auditor.get(href)
     assert "prêt" in text_of(ready, "//section[@aria-labelledby='prep']")
     part = auditor.get(href, **{"hx-request": "true"})
+    assert part.status_code == 200
+    assert "prêt" in part.text
     assert not found_in(part, "//h1")
     taken = auditor.get(values_of(ready, "//a[@download]/@href")[0])
     assert b'"state":"taken"' in stand.leaves()[-1]
