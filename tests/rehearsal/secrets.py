@@ -53,7 +53,8 @@ SOCKETS: dict[str, set[str]] = {
     "/run/casemate/recorder/socket": {
         "casemate-recorder", GATEWAY, CONSOLE, WORKER, "casemate-access", "casemate-boot",
         "casemate-reader",
-        "casemate-events", "casemate-indexer", "casemate-heartbeat",
+        "casemate-events", "casemate-indexer", "casemate-heartbeat", "casemate-feeder",
+        "casemate-forwarder",
     },
     "/run/casemate/gateway/0.socket": {GATEWAY, "haproxy", CONSOLE, WORKER},
     "/run/casemate/gateway/1.socket": {GATEWAY, "haproxy", CONSOLE, WORKER},
