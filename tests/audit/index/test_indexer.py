@@ -273,7 +273,7 @@ def test_two_indexers_at_once_take_each_leaf_once(
             opened(indexer_database, recorder_settings.socket) as one,
             opened(indexer_database, recorder_settings.socket) as other,
         ):
-            return await asyncio.gather(one.take(), other.take())
+            return list(await asyncio.gather(one.take(), other.take()))
 
     with running(recorder_settings):
         size = fill(recorder_settings, 40)
