@@ -162,7 +162,7 @@ async def _chained(database: str, clients: int, seconds: float) -> float:
 
 
 def _restart() -> tuple[float, float]:
-    """Return the seconds from the start of the process to its first answer, and those of CPU."""
+    """Return the seconds from the start of the process to its first answer, and of its CPU."""
     with tempfile.TemporaryDirectory(prefix="trail-") as folder:
         settings = new_log(Path(folder), segment_bytes=64 << 20, checkpoint_interval=10)
         build(settings, LEAVES)
