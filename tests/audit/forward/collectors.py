@@ -214,7 +214,10 @@ class Collector:
 
     def has(self, index: int, seconds: float = 30) -> None:
         """Wait for a leaf."""
-        self.until(lambda: index in self.leaves()[-600:], seconds)
+        name = str(index)
+        self.until(
+            lambda: any(line.values.get("idx") == name for line in self.lines[-300:]), seconds
+        )
 
     def until(self, true: Callable[[], bool], seconds: float = 30) -> None:
         """Wait for something."""

@@ -36,7 +36,12 @@ from tests.recording import ORIGIN, SEED, new_log, running
 
 ROOT = Path(__file__).parents[3]
 HOST = "casemate.site.internal"
-_MAIN = "import sys; from appliance.cli import main; sys.argv[0] = 'casemate'; main()"
+_MAIN = """
+import sys
+from pathlib import Path
+from appliance.audit.forward.commands import forward
+forward(Path(sys.argv[1]))
+"""
 
 
 def settings_of(
@@ -66,7 +71,7 @@ def file_of(settings: ForwarderSettings, folder: Path) -> Path:
 @contextmanager
 def forwarding(path: Path) -> Iterator[subprocess.Popen[bytes]]:
     """Run the command until the block ends, then kill it."""
-    argv = [sys.executable, "-c", _MAIN, "audit", "forward", "--settings", str(path)]
+    argv = [sys.executable, "-c", _MAIN, str(path)]
     process = subprocess.Popen(argv, cwd=ROOT, stderr=subprocess.DEVNULL)
     try:
         yield process
@@ -145,7 +150,7 @@ def test_killed_again_and_again_nothing_is_missing_and_what_came_twice_says_so(
             settings_of(tmp_path, collector, authority, recorder=recorder.socket), tmp_path
         )
         write_day(recorder, 6_000)
-        for _ in range(4):
+        for _ in range(3):
             before = len(collector.lines)
             with forwarding(path):
                 collector.until(lambda: len(collector.lines) > before)  # noqa: B023
