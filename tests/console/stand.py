@@ -10,7 +10,7 @@ import socket
 import threading
 import time
 import uuid
-from collections.abc import Coroutine, Iterator, Sequence
+from collections.abc import Coroutine, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -232,6 +232,13 @@ class Stand:
 
         self.loop.run(start())
 
+    def engines_noted(self, engines: Mapping[str, Path]) -> None:
+        """Wait until the gateway told which engines it found: later leaves are of the tests."""
+        up, until = sum(path == self.site.engine for path in engines.values()), time.monotonic()
+        while sum(b"casemate.model.load.v1" in leaf for leaf in self.leaves()) < up:
+            assert time.monotonic() < until + 20, "the gateway found no engine"
+            time.sleep(0.02)
+
     def indexed(self) -> None:
         """Wait until the copy holds what the log does."""
         size, until = len(self.leaves()), time.monotonic() + 20
@@ -284,6 +291,7 @@ def make_stand(folder: Path, realm: Realm, owner: str) -> Stand:
     stand.open_contents()
     wanted = site.settings(reader_key=f'"{folder}/reader.pub"')
     stand.serve(configuration(create_gateway(wanted), wanted.socket))
+    stand.engines_noted(wanted.engines)
     console = uvicorn.Config(create_console(settings), lifespan="on", log_config=None)
     stand.serve(console, [listening])
     stand.index()
