@@ -302,8 +302,11 @@ class Rehearsal:
         if first != FIRST:
             self.box.attach()
             self.fingerprint = bundle.fingerprint(self.folder / "trust")
-        for name in names[names.index(first) : names.index(last) + 1]:
+        end = names.index(last) + 1
+        for name in names[names.index(first) : end]:
             self.phase(name, steps[name], watched=name not in UNWATCHED)
+        if end < len(names):
+            print(f"Non joué / not played: {', '.join(names[end:])}", flush=True)
 
     def write(self) -> None:
         """Write the figures."""
