@@ -55,6 +55,7 @@ ELSEWHERE = {
     "public.application_key", "public.person", "public.revocation", "public.console_session",
     "public.content", "audit.event", "audit.slice", "audit.side", "audit.comparison",
     "audit.export",
+    "public.elimination",  # ranges of records, counts and dates: the page asks for the right
 }  # fmt: skip
 WITHOUT_POLICY = {"public.lex_param"}  # three constants
 
