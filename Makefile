@@ -71,7 +71,7 @@ test: ready-test
 	@.ci/lane stack 1800 $(PYTEST) -m stack tests/stack tests/site/test_smoke.py
 
 # Two at a time: each starts a database of its own, and both wait for disks more than they compute.
-LOG_TESTS := tests/audit tests/ledger tests/rag tests/db
+LOG_TESTS := tests/audit tests/ledger tests/rag tests/db tests/install tests/playbooks
 parts-log:
 	@$(PYTEST) -m "not stack" $(LOG_TESTS)
 parts-web:

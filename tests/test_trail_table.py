@@ -110,7 +110,8 @@ def _text_of(playbooks: set[str]) -> str:
 def test_the_test_of_an_action_is_there(action: str) -> None:
     file, _, name = WRITTEN[action].test.partition("::")
     tree = ast.parse((ROOT / file).read_text("utf-8"))
-    assert name in {one.name for one in ast.walk(tree) if isinstance(one, ast.FunctionDef)}
+    functions = {one.name for one in ast.walk(tree) if isinstance(one, ast.FunctionDef)}
+    assert name.split("[")[0] in functions
 
 
 def test_what_writes_nothing_says_why() -> None:

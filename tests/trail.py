@@ -63,7 +63,7 @@ def _types() -> Counter[tuple[Path, str]]:
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_call(item: pytest.Item) -> Generator[None, Any, Any]:
     """Fail a test of the table that did not write what the table says of it."""
-    types = PROMISED.get(item.nodeid.split("[")[0])
+    types = PROMISED.get(item.nodeid, PROMISED.get(item.nodeid.split("[")[0]))
     if types is None:
         return (yield)
     before = _types()

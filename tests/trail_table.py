@@ -429,7 +429,7 @@ OTHERS: dict[str, Says] = {
         "rag.retrieve",
     ),
     "gateway: somebody known is refused": by(
-        "gateway/test_hot.py::test_what_is_refused_reaches_no_engine_and_is_recorded",
+        "gateway/test_hot.py::test_what_is_refused_reaches_no_engine_and_is_recorded[scope]",
         "authz.denied",
     ),
     "recorder: keys of erased contents": by(

@@ -70,7 +70,7 @@ def test_a_client_is_confidential_and_gives_no_token_for_a_password() -> None:
         assert made["secret"] == "a-secret"
         assert not declaration.OURS & made.keys() - {"secret"}
     full = {c["clientId"] for c in SITE.clients() if client(c, "s")["fullScopeAllowed"]}
-    assert full == {"casemate-provision"}
+    assert full == {"casemate-events", "casemate-provision"}  # each for one service account
 
 
 @pytest.mark.parametrize(

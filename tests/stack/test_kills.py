@@ -21,7 +21,7 @@ from dataclasses import dataclass, field
 import aiohttp
 import pytest
 from aiohttp import web
-from psycopg import AsyncConnection
+from psycopg import AsyncConnection, IsolationLevel
 
 from appliance.audit.client import RecorderClient
 from appliance.audit.index.reconcile import reconcile
@@ -356,6 +356,7 @@ async def all_copied(stack: Running) -> None:
     deadline = time.monotonic() + 60
     while True:
         async with await AsyncConnection.connect(settings.database) as conn:
+            await conn.set_isolation_level(IsolationLevel.REPEATABLE_READ)
             found = await reconcile(conn, stack.folder.log)
         assert found.difference is None
         if not found.behind:
